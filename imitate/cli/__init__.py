@@ -1,0 +1,1 @@
+"""The imitate command: one thin file per verb."""

@@ -1,0 +1,76 @@
+"""The contract of an environment: a gymnasium Env with a DataSpec, a definition of success, and an expert."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol
+
+import gymnasium
+import numpy as np
+
+from imitate.errors import EnvError
+from imitate.types import ArraySpec, DataSpec
+
+Obs = dict[str, np.ndarray]
+
+
+class Expert(Protocol):
+    """A scripted demonstrator of one episode."""
+
+    def act(self) -> np.ndarray:
+        """The action (Da,) to take now, in physical units and inside the action range."""
+
+
+class Env(gymnasium.Env[Obs, np.ndarray], ABC):
+    """What rollouts, collection and robots rely on, besides gymnasium's own contract.
+
+    - Observations are a dictionary {name: array} as `data_spec` says, in physical units; images uint8.
+    - `reset(seed=s)` with s a whole number fixes the whole episode: same seed and same actions, bitwise the
+      same episode, in any process. Collection and evaluation use seed + episode index.
+    - `info` of every reset and step holds "success" (bool: reached, in this step or before) and "score"
+      (float: best so far of what `score_name` says).
+    - An episode ends with truncated after `max_steps`, or with terminated when nothing more can be gained.
+    """
+
+    data_spec: DataSpec
+    max_steps: int
+    success_definition: ClassVar[str] = ""
+    score_name: ClassVar[str] = "success"
+    expert_styles: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Obs, dict[str, Any]]:
+        """Start an episode; gymnasium's contract."""
+
+    @abstractmethod
+    def step(self, action: np.ndarray) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
+        """Apply an action (Da,) in physical units, clipped to its range; gymnasium's contract."""
+
+    def expert(self, style: str | None = None) -> Expert:
+        """The scripted demonstrator of the episode that was just reset, in `style` (None: drawn by seed).
+
+        Raises EnvError where this environment has none, or the style is not one of `expert_styles`.
+        """
+        raise EnvError(f"{type(self).__name__} has no scripted expert; import demonstrations instead")
+
+
+class EnvConfig(Protocol):
+    """The frozen dataclass that a YAML of configs/env names with `_target_`."""
+
+    def build(self) -> Env:
+        """Make the environment; raises MissingExtraError where its suite is not installed."""
+
+
+def box(spec: ArraySpec) -> gymnasium.spaces.Box:
+    """The gymnasium space of one array: its range where known, unbounded where not."""
+    dtype = np.dtype(spec.dtype).type
+    if spec.is_image:
+        return gymnasium.spaces.Box(0, 255, spec.shape, dtype)
+    low = np.reshape(spec.low, spec.shape).astype(dtype) if spec.low else -np.inf
+    high = np.reshape(spec.high, spec.shape).astype(dtype) if spec.high else np.inf
+    return gymnasium.spaces.Box(low, high, spec.shape, dtype)
+
+
+def spaces_of(spec: DataSpec) -> tuple[gymnasium.spaces.Dict, gymnasium.spaces.Box]:
+    """The observation and action spaces that a DataSpec describes."""
+    return gymnasium.spaces.Dict({key: box(array) for key, array in spec.obs.items()}), box(spec.action)

@@ -1,0 +1,71 @@
+"""What can go wrong through a user's input. Each error is one clear line and ends a command with exit code 2.
+
+ImitateError
+ ├─ ConfigError        a key or value of the configuration is wrong
+ ├─ DataError          a file or store is missing, damaged or foreign
+ ├─ SpecError          two DataSpecs that must agree do not
+ ├─ CheckpointError    a checkpoint is missing, damaged or does not fit
+ ├─ EnvError           an environment cannot be made or was misused
+ ├─ TrainingError      training cannot go on (a NaN loss, say)
+ └─ MissingExtraError  an optional dependency is not installed
+"""
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+
+class ImitateError(Exception):
+    """Base of every error that a user can cause and mend; its text is one line that says how."""
+
+
+class ConfigError(ImitateError):
+    """A configuration key or value is wrong; the text names the full key."""
+
+
+class DataError(ImitateError):
+    """A dataset file is missing, damaged or foreign; the text names the file."""
+
+
+class SpecError(ImitateError):
+    """Two parts that must agree on names, shapes or units do not; the text names the key."""
+
+
+class CheckpointError(ImitateError):
+    """A checkpoint is missing, damaged, or does not fit the policy; the text names file and key."""
+
+
+class EnvError(ImitateError):
+    """An environment cannot be made here, or was driven against its contract."""
+
+
+class TrainingError(ImitateError):
+    """Training cannot go on; the text names the step and what was kept."""
+
+
+class MissingExtraError(ImitateError):
+    """An optional dependency is not installed; the text names the extra to install."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt `name`: " (did you mean 'x'?)", or the list of what there is."""
+    choices = sorted(set(known))
+    close = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+    if close:
+        return f" (did you mean {close[0]!r}?)"
+    return f" (known: {', '.join(choices)})" if choices else ""
+
+
+def import_extra(module: str, extra: str) -> ModuleType:
+    """Import an optional `module`, or raise MissingExtraError naming the extra that brings it."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing == "imitate":
+            raise
+        raise MissingExtraError(
+            f"{missing or module} is not installed: run  pip install 'imitate[{extra}]'  "
+            f"(in a clone: .venv/bin/pip install -c constraints.txt -e '.[{extra}]')"
+        ) from error

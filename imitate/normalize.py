@@ -1,0 +1,127 @@
+"""Normalisation between physical units and what networks see, with statistics fitted on training episodes."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from imitate.errors import ConfigError, SpecError
+from imitate.types import ArraySpec, DataSpec
+
+Mode = Literal["minmax", "gaussian", "identity"]
+MODES: tuple[Mode, ...] = ("minmax", "gaussian", "identity")
+
+
+@dataclass(frozen=True)
+class ArrayStatistics:
+    """Per-element statistics of one array over all steps, each (D,) float64."""
+
+    min: np.ndarray
+    max: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+
+
+Statistics = Mapping[str, ArrayStatistics]
+"""Statistics of every low-dimensional observation by name, and of the action under "action"."""
+
+
+class VectorNormalizer(nn.Module):
+    """The affine map x -> x * scale + offset of one vector; `inverse` undoes it.
+
+    minmax sends [min, max] to [-1, 1]; gaussian sends mean to 0 and std to 1. A dimension that never
+    changes is only shifted to 0, so that nothing is divided by (almost) zero.
+    """
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, size: int, mode: Mode = "minmax") -> None:
+        super().__init__()
+        if mode not in MODES:
+            raise ConfigError(f"normalisation is {mode!r}, expected one of {', '.join(MODES)}")
+        self.mode = mode
+        self.register_buffer("scale", torch.ones(size))
+        self.register_buffer("offset", torch.zeros(size))
+
+    def fit(self, statistics: ArrayStatistics) -> None:
+        """Set scale and offset from `statistics`; raises SpecError where their size differs."""
+        if statistics.min.shape != tuple(self.scale.shape):
+            raise SpecError(f"statistics of shape {statistics.min.shape} for a vector of {len(self.scale)}")
+        if self.mode == "identity":
+            return
+        if self.mode == "minmax":
+            centre, spread = (statistics.max + statistics.min) / 2, (statistics.max - statistics.min) / 2
+        else:
+            centre, spread = statistics.mean, statistics.std
+        # float32 data that is constant still shows rounding noise of this relative size.
+        constant = spread <= 1e-6 * np.maximum(1.0, np.abs(centre))
+        scale = 1.0 / np.where(constant, 1.0, spread)
+        self.scale.copy_(torch.as_tensor(scale))
+        self.offset.copy_(torch.as_tensor(-centre * scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (…, D)."""
+        return x.float() * self.scale + self.offset
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """Back to physical units, (…, D)."""
+        return (x.float() - self.offset) / self.scale
+
+
+class StateEncoder(nn.Module):
+    """All state observations of a DataSpec as one normalised vector per step.
+
+    Elements that are angles wrapping at 2π enter as sine and cosine, so that 0 and 2π are the same place.
+    Images are left out: image encoders are the policy's own.
+    """
+
+    def __init__(self, obs: Mapping[str, ArraySpec], mode: Mode = "minmax") -> None:
+        super().__init__()
+        self.states = {key: spec for key, spec in obs.items() if not spec.is_image}
+        self.normalizers = nn.ModuleDict(
+            {_module_name(key): VectorNormalizer(spec.size, mode) for key, spec in self.states.items()}
+        )
+        self.size = sum(spec.size + len(spec.circular) for spec in self.states.values())
+
+    def fit(self, statistics: Statistics) -> None:
+        """Fit each observation; raises SpecError naming one that has no statistics."""
+        for key in self.states:
+            if key not in statistics:
+                raise SpecError(f"no statistics for observation {key!r}; there are {sorted(statistics)}")
+            self.normalizers[_module_name(key)].fit(statistics[key])  # type: ignore[operator]
+
+    def forward(self, obs: Mapping[str, Tensor]) -> Tensor:
+        """{name: (B, To, …)} in physical units -> (B, To, size)."""
+        parts = []
+        for key, spec in self.states.items():
+            raw = obs[key].flatten(start_dim=2)
+            plain = [i for i in range(spec.size) if i not in spec.circular]
+            parts.append(self.normalizers[_module_name(key)](raw)[..., plain])
+            if spec.circular:
+                angle = torch.remainder(raw[..., list(spec.circular)].float(), 2 * math.pi)
+                parts += [angle.sin(), angle.cos()]
+        return torch.cat(parts, dim=-1)
+
+
+def _module_name(key: str) -> str:
+    # A dot separates modules in a state dict, so it cannot stand in a module's name.
+    return key.replace(".", "/")
+
+
+class Normalizer(nn.Module):
+    """Everything a policy needs to stand in normalised space: state observations in, actions in and out."""
+
+    def __init__(self, spec: DataSpec, obs_mode: Mode = "minmax", action_mode: Mode = "minmax") -> None:
+        super().__init__()
+        self.state = StateEncoder(spec.obs, obs_mode)
+        self.action = VectorNormalizer(spec.action.size, action_mode)
+
+    def fit(self, statistics: Statistics) -> None:
+        """Fit all parts on statistics of the training episodes."""
+        self.state.fit(statistics)
+        self.action.fit(statistics["action"])

@@ -1,0 +1,110 @@
+"""The contract of a policy: what training, rollouts, export and deployment may ask of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from imitate.errors import ConfigError, SpecError
+from imitate.normalize import Normalizer
+from imitate.types import ActionChunk, Batch, DataSpec
+
+Generator = torch.Generator | Sequence[torch.Generator]
+"""Where a policy's randomness comes from: one generator, or one per row of the batch.
+
+With one per row a row's noise does not depend on what else is in the batch, so an episode can be repeated
+alone and gives the same actions.
+"""
+
+
+@dataclass(frozen=True)
+class Horizons:
+    """obs_steps To, pred_steps Tp and action_steps Ta of a policy, in control steps."""
+
+    obs_steps: int = 2
+    pred_steps: int = 16
+    action_steps: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("obs_steps", "pred_steps", "action_steps"):
+            value = getattr(self, name)
+            if value < 1:
+                raise ConfigError(f"policy.horizons.{name} is {value}, expected at least 1")
+        room = self.pred_steps - self.obs_steps + 1
+        if self.action_steps > room:
+            raise ConfigError(
+                f"policy.horizons.action_steps is {self.action_steps}, but only {room} of the "
+                f"{self.pred_steps} predicted steps are not past (pred_steps - obs_steps + 1)"
+            )
+
+
+class Policy(nn.Module, ABC):
+    """A network from observations to an action chunk, both in raw physical units.
+
+    It normalises inside and holds no rollout state. A subclass sets up its networks in `__init__` from the
+    spec alone; `normalizer` is fitted afterwards by training, or filled by a checkpoint.
+    """
+
+    def __init__(self, spec: DataSpec, horizons: Horizons, normalizer: Normalizer) -> None:
+        super().__init__()
+        self.spec = spec
+        self.horizons = horizons
+        self.normalizer = normalizer
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Scalars of one batch; "loss" is the one to minimise. Padded steps have no influence."""
+
+    @abstractmethod
+    def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
+        """The chunk (B, Ta, Da) to execute after observing {name: (B, To, …)}.
+
+        Deterministic given `generator`. The first value belongs to the newest observation's step.
+        """
+
+    def executed(self, predicted: Tensor) -> Tensor:
+        """The slice [To-1, To-1+Ta) of a prediction (B, Tp, Da): what is executed."""
+        start = self.horizons.obs_steps - 1
+        return predicted[:, start : start + self.horizons.action_steps]
+
+
+class PolicyConfig(Protocol):
+    """The frozen dataclass that a YAML names with `_target_`; it validates itself."""
+
+    @property
+    def horizons(self) -> Horizons:
+        """The windows that the policy is trained on."""
+
+    def build(self, spec: DataSpec) -> Policy:
+        """The policy with fresh weights; raises SpecError where it cannot serve `spec`."""
+
+
+def require_states_only(spec: DataSpec, policy: str) -> None:
+    """Raise SpecError where `spec` holds images, for a policy that reads states only."""
+    images = [key for key, array in spec.obs.items() if array.is_image]
+    if images:
+        raise SpecError(f"policy {policy} reads states only, but the observations include images: {images}")
+    if not spec.obs:
+        raise SpecError(f"policy {policy} needs at least one state observation, found none")
+
+
+def draw_noise(shape: Sequence[int], generator: Generator, device: torch.device) -> Tensor:
+    """Standard normal noise of `shape` (B, …) on `device`, from one generator or one per row.
+
+    Noise is drawn on the generator's own device, so that a CPU generator gives the same actions on a GPU.
+    """
+    if isinstance(generator, torch.Generator):
+        return torch.randn(tuple(shape), generator=generator, device=generator.device).to(device)
+    if len(generator) != shape[0]:
+        raise ConfigError(f"{len(generator)} generators for a batch of {shape[0]}")
+    rows = [torch.randn(tuple(shape[1:]), generator=g, device=g.device) for g in generator]
+    return torch.stack(rows).to(device)
+
+
+def masked_mean(per_step: Tensor, is_pad: Tensor, weight: Tensor) -> Tensor:
+    """The weighted mean of (B, Tp) losses over the steps that are not padding."""
+    keep = (~is_pad).to(per_step.dtype) * weight.to(per_step.dtype)[:, None]
+    return (torch.where(is_pad, 0.0, per_step) * keep).sum() / keep.sum().clamp_min(1e-8)
