@@ -1,7 +1,6 @@
 """The contract of an environment: a gymnasium Env with a DataSpec, a definition of success, and an expert."""
 
-from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import gymnasium
 import numpy as np
@@ -19,7 +18,7 @@ class Expert(Protocol):
         """The action (Da,) to take now, in physical units and inside the action range."""
 
 
-class Env(gymnasium.Env[Obs, np.ndarray], ABC):
+class Env(gymnasium.Env[Obs, np.ndarray]):
     """What rollouts, collection and robots rely on, besides gymnasium's own contract.
 
     - Observations are a dictionary {name: array} as `data_spec` says, in physical units; images uint8.
@@ -27,6 +26,7 @@ class Env(gymnasium.Env[Obs, np.ndarray], ABC):
       same episode, in any process. Collection and evaluation use seed + episode index.
     - `info` of every reset and step holds "success" (bool: reached, in this step or before) and "score"
       (float: best so far of what `score_name` says).
+    - `step` takes an action (Da,) in physical units and clips it to its range.
     - An episode ends with truncated after `max_steps`, or with terminated when nothing more can be gained.
     """
 
@@ -35,16 +35,6 @@ class Env(gymnasium.Env[Obs, np.ndarray], ABC):
     success_definition: ClassVar[str] = ""
     score_name: ClassVar[str] = "success"
     expert_styles: ClassVar[tuple[str, ...]] = ()
-
-    @abstractmethod
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Obs, dict[str, Any]]:
-        """Start an episode; gymnasium's contract."""
-
-    @abstractmethod
-    def step(self, action: np.ndarray) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
-        """Apply an action (Da,) in physical units, clipped to its range; gymnasium's contract."""
 
     def expert(self, style: str | None = None) -> Expert:
         """The scripted demonstrator of the episode that was just reset, in `style` (None: drawn by seed).

@@ -10,12 +10,12 @@ PACKAGE = ROOT / "imitate"
 
 # Each row may import the rows above it and, unless it is split in parts, itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "progress"),
+    ("errors", "types", "progress", "parts"),
     ("normalize", "policy", "env"),
     ("datasets", "policies", "envs"),
     ("checkpoint", "execution", "rollout"),
     ("training", "evaluation", "curation", "collection", "export", "deploy", "cluster", "page"),
-    ("config", "cli"),
+    ("config", "cli", "__main__"),
 )
 APART = {"datasets", "policies", "envs"}
 HYDRA_USERS = {"config", "cli"}

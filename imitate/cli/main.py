@@ -1,0 +1,97 @@
+"""The entry point: `imitate VERB key=value …`.
+
+Exit code 0 only when the work was done; 2 for a mistake the user can mend, told in one line without a
+traceback; 130 after Ctrl-C.
+"""
+
+import ast
+import importlib.util
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from imitate import __version__
+from imitate.errors import ImitateError, nearest
+
+FLAGS = ("--help", "-h", "--json", "--version")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+    except ImitateError as error:
+        print(f"imitate: {_one_line(error)}", file=sys.stderr)
+    except OSError as error:
+        # Full disk, no permission, a folder where a file should be: the user's to mend, not a bug.
+        print(f"imitate: {_one_line(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("imitate: interrupted", file=sys.stderr)
+        return 130
+    return 2
+
+
+def _run(arguments: list[str]) -> int:
+    flags = [a for a in arguments if a.startswith("-")]
+    unknown = [flag for flag in flags if flag not in FLAGS]
+    if unknown:
+        raise ImitateError(f"unknown option {unknown[0]}{nearest(unknown[0], FLAGS)}; settings are key=value")
+    words = [a for a in arguments if not a.startswith("-")]
+    if "--version" in flags:
+        print(f"imitate {__version__}")
+        return 0
+    # Hydra is imported only once a command is asked for.
+    from imitate.config import compose, verbs
+
+    if not words:
+        print(_overview(verbs()))
+        return 0 if flags else 2
+    verb, *overrides = words
+    if verb not in verbs():
+        raise ImitateError(f"unknown command {verb!r}{nearest(verb, verbs())}; see  imitate --help")
+    if "--help" in flags or "-h" in flags:
+        print(_docstring(verbs()[verb]))
+        return 0
+    from imitate.cli.console import progress_for_stderr
+
+    outcome = compose(verb, overrides).run(progress_for_stderr())
+    print(json.dumps(outcome.json) if "--json" in flags else "\n".join(outcome.lines))
+    return 0
+
+
+def _overview(modules: dict[str, str]) -> str:
+    width = max(map(len, modules))
+    rows = [
+        f"  {verb:<{width}}  {_docstring(module).splitlines()[0].partition(': ')[2] or _docstring(module)}"
+        for verb, module in modules.items()
+    ]
+    return "\n".join(
+        [
+            "imitate VERB key=value …        demonstrations in, audited dataset, policy, honest evaluation",
+            "",
+            *rows,
+            "",
+            "  imitate VERB --help   shows a worked example and the keys of a command",
+            "  imitate VERB … --json prints the result as one JSON object",
+        ]
+    )
+
+
+def _docstring(module: str) -> str:
+    """The docstring of a command's module, read without importing what the command needs."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    return ast.get_docstring(ast.parse(Path(spec.origin).read_text())) or ""
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Composing a command's configuration: Hydra in, a checked frozen dataclass out.
+
+This and imitate.cli are the only places that know Hydra. Every mistake comes back as one ConfigError line
+with the full key, what was found, and the nearest valid one.
+"""
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from imitate.errors import ConfigError, nearest
+from imitate.parts import TARGET, from_json
+
+CONFIG_MODULE = "imitate.configs"
+
+
+def verbs() -> dict[str, str]:
+    """The commands there are: name -> module that holds it, read from the YAML files of the commands."""
+    found = {}
+    for entry in resources.files(CONFIG_MODULE).iterdir():
+        if entry.name.endswith(".yaml"):
+            match = re.search(rf"^{TARGET}:\s*([\w.]+)\.\w+\s*$", entry.read_text(), re.MULTILINE)
+            if match:
+                found[entry.name.removesuffix(".yaml")] = match[1]
+    return dict(sorted(found.items()))
+
+
+def options(group: str) -> list[str]:
+    """The choices of a configuration group such as "policy" or "env", nested ones as "suite/task"."""
+    root = resources.files(CONFIG_MODULE) / group
+    if not root.is_dir():
+        return []
+    names = []
+    for entry in root.iterdir():
+        if entry.is_dir() and not entry.name.startswith("_"):
+            names += [f"{entry.name}/{name}" for name in options(f"{group}/{entry.name}")]
+        elif entry.name.endswith(".yaml"):
+            names.append(entry.name.removesuffix(".yaml"))
+    return sorted(names)
+
+
+def compose(verb: str, overrides: Sequence[str] = ()) -> Any:
+    """The command dataclass of `verb` with `overrides` ("key=value") applied; raises ConfigError."""
+    return from_json(compose_plain(verb, overrides))
+
+
+def compose_plain(verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The composed configuration as plain dictionaries, every required key present."""
+    config = _compose(verb, list(overrides))
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigError(f"imitate {verb} needs {missing[0]}: add  {missing[0]}=…")
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(_first_line(error)) from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def _compose(verb: str, overrides: list[str]) -> DictConfig:
+    for override in overrides:
+        if "=" not in override:
+            raise ConfigError(f"{override!r} is not of the form key=value")
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
+            return hydra.compose(verb, overrides=overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_explain(verb, error)) from error
+
+
+def _explain(verb: str, error: Exception) -> str:
+    """One line for what Hydra refused, with the nearest valid key or choice."""
+    text = str(error)
+    choice = re.search(r"Could not find '(?P<group>[\w/]+)/(?P<name>[^/']+)'", text)
+    if choice:
+        group = choice["group"].split("/")[0]
+        name = f"{choice['group']}/{choice['name']}".partition("/")[2]
+        return f"{group}={name}: there is no such {group}{nearest(name, options(group))}"
+    key = re.search(r"Could not override '(?P<key>[^']+)'", text)
+    if key:
+        return f"unknown key {key['key']}{nearest(key['key'], _valid_keys(verb))}"
+    return _first_line(error)
+
+
+def _valid_keys(verb: str) -> set[str]:
+    """Every key of the command's defaults, dotted, parts included."""
+    plain = OmegaConf.to_container(_compose(verb, []), resolve=False)
+    assert isinstance(plain, dict)
+    return {key for key in _dotted("", plain) if TARGET not in key}
+
+
+def _dotted(prefix: str, value: Any) -> set[str]:
+    keys = set()
+    for name, item in value.items():
+        key = f"{prefix}{name}"
+        keys |= {key} | (_dotted(f"{key}.", item) if isinstance(item, dict) else set())
+    return keys
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
