@@ -1,6 +1,6 @@
 """The contract of an environment: a gymnasium Env with a DataSpec, a definition of success, and an expert."""
 
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, cast
 
 import gymnasium
 import numpy as np
@@ -61,6 +61,8 @@ def box(spec: ArraySpec) -> gymnasium.spaces.Box:
     return gymnasium.spaces.Box(low, high, spec.shape, dtype)
 
 
-def spaces_of(spec: DataSpec) -> tuple[gymnasium.spaces.Dict, gymnasium.spaces.Box]:
+def spaces_of(spec: DataSpec) -> tuple[gymnasium.Space[Obs], gymnasium.Space[np.ndarray]]:
     """The observation and action spaces that a DataSpec describes."""
-    return gymnasium.spaces.Dict({key: box(array) for key, array in spec.obs.items()}), box(spec.action)
+    observations = gymnasium.spaces.Dict({key: box(array) for key, array in spec.obs.items()})
+    # gymnasium types the values of a Dict space as Any; here they are arrays.
+    return cast("gymnasium.Space[Obs]", observations), box(spec.action)
