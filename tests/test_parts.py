@@ -73,7 +73,7 @@ def test_mistakes_name_the_full_key(change: dict[str, object], message: str) -> 
 
 
 def test_missing_key_is_named() -> None:
-    with pytest.raises(ConfigError, match="policy.name is missing"):
+    with pytest.raises(ConfigError, match=r"policy\.name is missing"):
         from_json({"_target_": OUTER["_target_"]}, "policy")
 
 
