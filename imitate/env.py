@@ -66,3 +66,13 @@ def spaces_of(spec: DataSpec) -> tuple[gymnasium.Space[Obs], gymnasium.Space[np.
     observations = gymnasium.spaces.Dict({key: box(array) for key, array in spec.obs.items()})
     # gymnasium types the values of a Dict space as Any; here they are arrays.
     return cast("gymnasium.Space[Obs]", observations), box(spec.action)
+
+
+def clipped(action: np.ndarray, spec: ArraySpec) -> np.ndarray:
+    """A copy of `action` as float64 inside the range of `spec`; raises EnvError if it is no such action."""
+    values = np.array(action, np.float64)
+    if values.shape != spec.shape or not np.isfinite(values).all():
+        raise EnvError(
+            f"action is {values.tolist()}, expected {spec.shape} finite numbers {spec.names or ''}"
+        )
+    return np.clip(values, spec.low, spec.high) if spec.low else values
