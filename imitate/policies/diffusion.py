@@ -1,0 +1,120 @@
+"""Diffusion Policy: denoise random chunks into actions, given the observation.
+
+"Diffusion Policy: Visuomotor Policy Learning via Action Diffusion", Chi et al., arXiv 2303.04137. Trained as
+a DDPM (Ho et al., arXiv 2006.11239): x_k = a_k x_0 + s_k ε with a_k² + s_k² = 1, and a network that
+predicts ε, x_0 or v = a_k ε - s_k x_0 from x_k, k and the observation. Sampled by DDIM (arXiv 2010.02502),
+DPM-Solver++ (arXiv 2211.01095) or DDPM. All of it happens in normalised actions and float32.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from imitate.errors import ConfigError
+from imitate.normalize import Mode, Normalizer
+from imitate.policies.nets.denoiser import DenoiserConfig, Sizes
+from imitate.policies.nets.film_mlp import FilmMlpConfig
+from imitate.policies.nets.noise_schedule import NoiseSchedule, Prediction, Sampler, Schedule
+from imitate.policy import Generator, Horizons, Policy, masked_mean, require_states_only
+from imitate.types import ActionChunk, Batch, DataSpec
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Settings of a diffusion policy over states.
+
+    train_steps noise levels of `schedule` are trained on, inference_steps of them are used to act; the
+    network predicts `prediction`. clip_sample keeps every estimate of the clean chunk inside [-1, 1], the
+    demonstrated range, and so needs min-max normalisation of actions.
+    """
+
+    horizons: Horizons = field(default_factory=Horizons)
+    denoiser: DenoiserConfig = field(default_factory=FilmMlpConfig)
+    train_steps: int = 100
+    inference_steps: int = 10
+    schedule: Schedule = "squaredcos_cap_v2"
+    prediction: Prediction = "sample"
+    sampler: Sampler = "ddim"
+    clip_sample: bool = True
+    obs_normalization: Mode = "minmax"
+    action_normalization: Mode = "minmax"
+
+    def __post_init__(self) -> None:
+        if self.clip_sample and self.action_normalization != "minmax":
+            raise ConfigError(
+                f"policy.clip_sample is true, but policy.action_normalization is "
+                f"{self.action_normalization!r}, which is not bounded by 1: set policy.clip_sample=false"
+            )
+        self.noise_schedule()
+
+    def noise_schedule(self) -> NoiseSchedule:
+        """The noise schedule and sampler that these settings describe; raises ConfigError."""
+        return NoiseSchedule(
+            self.train_steps,
+            self.inference_steps,
+            self.schedule,
+            self.prediction,
+            self.sampler,
+            self.clip_sample,
+        )
+
+    def build(self, spec: DataSpec) -> "Diffusion":
+        """The policy with fresh weights; raises SpecError where `spec` has images."""
+        return Diffusion(self, spec)
+
+
+class Diffusion(Policy):
+    """A denoiser between normalised observations and normalised chunks."""
+
+    def __init__(self, config: DiffusionConfig, spec: DataSpec) -> None:
+        require_states_only(spec, "diffusion")
+        normalizer = Normalizer(spec, config.obs_normalization, config.action_normalization)
+        super().__init__(spec, config.horizons, normalizer)
+        self.noise = config.noise_schedule()
+        self.denoiser = config.denoiser.build(
+            Sizes(
+                obs_steps=config.horizons.obs_steps,
+                obs_size=normalizer.state.size,
+                pred_steps=config.horizons.pred_steps,
+                action_size=spec.action.size,
+                train_steps=config.train_steps,
+            )
+        )
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """Mean squared error of the prediction at random noise levels, over steps that are not padding."""
+        clean = self.normalizer.action(hold_edges(batch.action, batch.is_pad))
+        noise = torch.randn_like(clean)
+        step = torch.randint(self.noise.train_steps, (len(clean),), device=clean.device)
+        noisy, target = self.noise.training_pair(clean, noise, step)
+        predicted = self.denoiser(noisy, step, self.denoiser.encode(self.normalizer.state(batch.obs)))
+        error = (predicted.float() - target).square().mean(dim=-1)
+        return {"loss": masked_mean(error, batch.is_pad, batch.weight)}
+
+    @torch.no_grad()
+    def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
+        """Sample a chunk; see Policy."""
+        state = self.normalizer.state(obs)
+        condition = self.denoiser.encode(state)
+        chunk = self.noise.sample(
+            lambda noisy, step: self.denoiser(noisy, step, condition),
+            (len(state), self.horizons.pred_steps, self.spec.action.size),
+            generator,
+            state.device,
+        )
+        return ActionChunk(self.executed(self.normalizer.action.inverse(chunk)))
+
+
+def hold_edges(action: Tensor, is_pad: Tensor) -> Tensor:
+    """Actions (B, Tp, Da) whose padded steps repeat the nearest real one, whatever stood there.
+
+    A denoiser reads the whole noisy chunk, so masking the loss alone would let padding through.
+    """
+    is_real = (~is_pad).int()
+    steps = torch.arange(action.shape[1], device=action.device)
+    first = is_real.argmax(dim=1, keepdim=True)
+    last = len(steps) - 1 - is_real.flip(1).argmax(dim=1, keepdim=True)
+    nearest = steps.clamp(first, last)
+    return action.gather(1, nearest[:, :, None].expand_as(action))
