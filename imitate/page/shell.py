@@ -1,0 +1,105 @@
+"""The page around the content: head, style, sections, facts and videos, all in one file."""
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+
+from imitate.errors import DataError
+from imitate.page.markup import Html, escape, joined, paragraph, tag
+
+# The browser itself refuses to fetch anything: all there is stands in the page. Only our own script runs.
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; script-src '{script}'"
+)
+
+
+def _asset(name: str) -> str:
+    return resources.files("imitate.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def render(title: str, *content: object) -> str:
+    """A whole HTML document with `title` (plain text) around `content`."""
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    head = joined(
+        [
+            tag("meta", charset="utf-8"),
+            tag(
+                "meta", http_equiv="Content-Security-Policy", content=POLICY.format(script=f"sha256-{digest}")
+            ),
+            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            tag("meta", name="color-scheme", content="light dark"),
+            tag("title", title),
+            tag("style", Html(_asset("page.css"))),
+        ],
+        "\n",
+    )
+    body = joined([tag("main", joined(content, "\n")), tag("script", Html(script))], "\n")
+    return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def write_page(path: Path, document: str) -> Path:
+    """Write `document` to `path` whole or not at all; raises DataError where that place cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(document)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise DataError(f"cannot write {path}: {error.strerror}") from error
+    return path
+
+
+def headline(title: str, subtitle: str, *answer: object) -> Html:
+    """The top of a page: what it is about, and the `answer` a reader came for."""
+    return tag("header", paragraph(subtitle, class_="kicker"), tag("h1", title), *answer)
+
+
+def section(title: str, *content: object, intro: object = "") -> Html:
+    """A titled part of the page; `intro` says in a sentence what is to be seen."""
+    lead = [paragraph(intro, class_="intro")] if intro else []
+    return tag("section", tag("h2", title), *lead, *content)
+
+
+def card(title: str, pairs: Mapping[str, object]) -> Html:
+    """A small titled box of label and value pairs."""
+    return tag("div", tag("h3", title), facts(pairs), class_="card")
+
+
+def facts(pairs: Mapping[str, object]) -> Html:
+    """Label and value pairs, one per line."""
+    return tag("dl", *(joined([tag("dt", key), tag("dd", value)]) for key, value in pairs.items()))
+
+
+def grid(items: Iterable[object]) -> Html:
+    """Items side by side where there is room, below each other on a phone."""
+    return tag("div", *items, class_="grid")
+
+
+def video(path: Path, caption: object, failed: bool = False) -> Html:
+    """An mp4 file embedded in the page; a failed episode is marked by frame, sign and word."""
+    try:
+        encoded = base64.b64encode(path.read_bytes()).decode()
+    except OSError as error:
+        raise DataError(f"cannot read video {path}: {error.strerror}") from error
+    source = Html(f"data:video/mp4;base64,{encoded}")
+    player = tag(
+        "video", src=source, controls=True, muted=True, loop=True, playsinline=True, preload="metadata"
+    )
+    mark = tag("span", "✕ failed" if failed else "✓ success", class_="bad" if failed else "good")
+    return tag(
+        "figure",
+        player,
+        tag("figcaption", mark, " ", escape(caption)),
+        class_="video failed" if failed else "video",
+    )
