@@ -1,0 +1,111 @@
+"""What a rollout remembers of one episode: the newest observations, and which predicted actions to execute.
+
+Simulation and robots use the same objects. An object serves one episode; the next one gets a new object.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from imitate.env import Obs
+from imitate.errors import ConfigError
+
+STRATEGIES = ("receding", "ensemble")
+
+
+class ObservationHistory:
+    """The last To observations of an episode.
+
+    Before To steps have passed the first observation is repeated, as the windows of training do at the
+    start of an episode. Example with To 3: reset(a) gives a a a, then add(b) gives a a b.
+    """
+
+    def __init__(self, obs_steps: int) -> None:
+        self._newest: deque[Obs] = deque(maxlen=obs_steps)
+
+    def reset(self, obs: Obs) -> None:
+        """Begin an episode with its first observation."""
+        self._newest.extend([_copied(obs)] * (self._newest.maxlen or 1))
+
+    def add(self, obs: Obs) -> None:
+        """Take in the observation after a step; it is copied."""
+        self._newest.append(_copied(obs))
+
+    def stacked(self) -> Obs:
+        """{name: (To, …)}, oldest first."""
+        return {key: np.stack([obs[key] for obs in self._newest]) for key in self._newest[0]}
+
+
+def _copied(obs: Obs) -> Obs:
+    return {key: np.array(value) for key, value in obs.items()}
+
+
+class ChunkExecution(Protocol):
+    """Turns the chunks of one episode, one after the other, into the actions to execute."""
+
+    def plan(self, chunk: np.ndarray) -> np.ndarray:
+        """The actions (n, Da) to execute before asking again, given a new chunk (Ta, Da) that starts now."""
+
+
+@dataclass(frozen=True)
+class RecedingHorizon:
+    """Executes the first `steps` actions of each chunk (all where None), then asks again."""
+
+    steps: int | None = None
+
+    def plan(self, chunk: np.ndarray) -> np.ndarray:
+        """See ChunkExecution."""
+        return chunk[: self.steps]
+
+
+class TemporalEnsemble:
+    """Asks every step and executes the weighted mean of all predictions for that step.
+
+    ACT (Zhao et al. 2023, arXiv:2304.13705, section IV-B): weights exp(-decay * i), where i = 0 is the
+    OLDEST prediction that still reaches this step, so a larger decay trusts old predictions more.
+    """
+
+    def __init__(self, decay: float = 0.01) -> None:
+        self._decay = decay
+        self._reaching: list[np.ndarray] = []
+
+    def plan(self, chunk: np.ndarray) -> np.ndarray:
+        """See ChunkExecution; gives one action, (1, Da)."""
+        self._reaching.append(chunk)
+        predictions = np.stack([reaching[0] for reaching in self._reaching])
+        self._reaching = [reaching[1:] for reaching in self._reaching if len(reaching) > 1]
+        weights = np.exp(-self._decay * np.arange(len(predictions)))
+        action = (weights[:, None] * predictions).sum(axis=0, keepdims=True) / weights.sum()
+        return action.astype(chunk.dtype)
+
+
+@dataclass(frozen=True)
+class ExecutionConfig:
+    """How chunks are executed.
+
+    strategy: "receding" executes action_steps of a chunk and asks again; "ensemble" asks every step and
+    averages. action_steps: None for all that the policy returns; of no influence on "ensemble".
+    ensemble_decay: m of ACT's weights exp(-m i); of no influence on "receding".
+    """
+
+    strategy: Literal["receding", "ensemble"] = "receding"
+    action_steps: int | None = None
+    ensemble_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise ConfigError(
+                f"execution.strategy is {self.strategy!r}, expected one of {', '.join(STRATEGIES)}"
+            )
+        if self.action_steps is not None and self.action_steps < 1:
+            raise ConfigError(f"execution.action_steps is {self.action_steps}, expected at least 1 or null")
+        if self.ensemble_decay < 0:
+            raise ConfigError(f"execution.ensemble_decay is {self.ensemble_decay}, expected 0 or more")
+
+    def build(self) -> ChunkExecution:
+        """The execution of one episode."""
+        if self.strategy == "ensemble":
+            return TemporalEnsemble(self.ensemble_decay)
+        return RecedingHorizon(self.action_steps)

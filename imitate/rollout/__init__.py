@@ -1,0 +1,15 @@
+"""Rollouts: a policy drives many copies of an environment, and every episode can be repeated bitwise."""
+
+from imitate.rollout.host import EnvFacts, EpisodeResult, FrameWriter, Recorder
+from imitate.rollout.lockstep import Rollout, RolloutConfig, Timing, rollout
+
+__all__ = [
+    "EnvFacts",
+    "EpisodeResult",
+    "FrameWriter",
+    "Recorder",
+    "Rollout",
+    "RolloutConfig",
+    "Timing",
+    "rollout",
+]

@@ -1,0 +1,169 @@
+"""Where hosts of environments run: in this process, or in worker processes that share nothing but a pipe."""
+
+import multiprocessing
+import signal
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from imitate.errors import EnvError, ImitateError
+from imitate.rollout.host import EnvFacts, EnvHost, HostOrder, SlotReport
+
+JOIN_S = 2.0
+"""How long a worker may take to leave after its pipe is closed before it is killed, in seconds."""
+
+Reports = dict[int, SlotReport]
+
+
+class Place(Protocol):
+    """Somewhere that slots live. `send` does not wait, so that all places work at the same time."""
+
+    slots: frozenset[int]
+
+    def begin(self) -> tuple[EnvFacts, Reports]:
+        """Wait for the environments and their first observations."""
+
+    def send(self, actions: Mapping[int, np.ndarray]) -> None:
+        """Give {slot: actions (n, Da)} to execute."""
+
+    def receive(self) -> Reports:
+        """Wait for what came of it."""
+
+
+class Here:
+    """Slots in this process."""
+
+    def __init__(self, order: HostOrder) -> None:
+        self.slots = frozenset(order.queues)
+        self._host = EnvHost(order)
+        self._actions: Mapping[int, np.ndarray] = {}
+
+    def begin(self) -> tuple[EnvFacts, Reports]:
+        """See Place."""
+        return self._host.facts, self._host.start()
+
+    def send(self, actions: Mapping[int, np.ndarray]) -> None:
+        """See Place."""
+        self._actions = actions
+
+    def receive(self) -> Reports:
+        """See Place."""
+        return self._host.advance(self._actions)
+
+    def close(self) -> None:
+        """Close the environments."""
+        self._host.close()
+
+
+class Worker:
+    """Slots in a process of their own. It ends when its pipe closes, also when this process is killed."""
+
+    def __init__(self, order: HostOrder) -> None:
+        self.slots = frozenset(order.queues)
+        context = _context()
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, order), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def begin(self) -> tuple[EnvFacts, Reports]:
+        """See Place."""
+        return self._answer()
+
+    def send(self, actions: Mapping[int, np.ndarray]) -> None:
+        """See Place."""
+        try:
+            self._pipe.send(actions)
+        except OSError:
+            raise self._death() from None
+
+    def receive(self) -> Reports:
+        """See Place."""
+        return self._answer()
+
+    def close(self) -> None:
+        """Let the process leave; one that does not is killed."""
+        self._pipe.close()
+        self._process.join(JOIN_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+
+    def _answer(self) -> Any:
+        try:
+            answer = self._pipe.recv()
+        except (EOFError, OSError):
+            raise self._death() from None
+        if isinstance(answer, ImitateError):
+            raise answer
+        return answer
+
+    def _death(self) -> EnvError:
+        self._process.join(JOIN_S)
+        code = self._process.exitcode
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        return EnvError(
+            f"a rollout worker died ({how}) while it played slots {sorted(self.slots)}; "
+            "if memory ran out, use fewer workers or a smaller batch"
+        )
+
+
+def _context() -> Any:
+    """A way to start processes that does not copy this one's threads and locks.
+
+    A fork server imports torch once, and later workers start from it in milliseconds.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _serve(pipe: Connection, order: HostOrder) -> None:
+    """The life of a worker: build, then answer each message, until the pipe closes."""
+    # A Ctrl-C reaches the whole process group; only the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    try:
+        with closing(EnvHost(order)) as host:
+            pipe.send((host.facts, host.start()))
+            while True:
+                pipe.send(host.advance(pipe.recv()))
+    except (EOFError, BrokenPipeError):
+        return  # the parent closed the pipe, or is gone
+    except Exception as error:
+        pipe.send(_portable(error))
+
+
+def _portable(error: Exception) -> ImitateError:
+    """An error that pickles, with the worker's traceback as a note."""
+    plain = error if isinstance(error, ImitateError) else EnvError(f"{type(error).__name__}: {error}")
+    plain.add_note(f"in a rollout worker:\n{traceback.format_exc()}")
+    return plain
+
+
+@contextmanager
+def places(order: HostOrder, workers: int) -> Iterator[Sequence[Place]]:
+    """The slots of `order` dealt round to `workers` processes; 0 keeps them in this one."""
+    with ExitStack() as stack:
+        opened: list[Here | Worker] = []
+        for share in _dealt(order, max(1, workers)):
+            place = Worker(share) if workers else Here(share)
+            stack.callback(place.close)
+            opened.append(place)
+        yield opened
+
+
+def _dealt(order: HostOrder, shares: int) -> list[HostOrder]:
+    slots = sorted(order.queues)
+    dealt = [slots[share::shares] for share in range(shares)]
+    return [replace(order, queues={slot: order.queues[slot] for slot in some}) for some in dealt if some]
