@@ -138,7 +138,7 @@ def interval_bar(value: float, low: float, high: float) -> Html:
 
 
 def outcome_strip(outcomes: Sequence[tuple[bool | None, str]]) -> Html:
-    """One small box per episode: filled for success, a framed cross for failure, a question mark if not judged.
+    """One small box per episode: filled for success, a framed cross for failure, else a question mark.
 
     Each pair is the outcome and the words that appear when the pointer rests on it.
     """

@@ -1,0 +1,38 @@
+"""The vector in which two moments of a demonstration are compared."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from imitate.types import ArraySpec
+
+# Below this spread, relative to the size of the values, float32 data is constant up to rounding.
+CONSTANT = 1e-6
+
+
+def state_features(obs: Mapping[str, np.ndarray], specs: Mapping[str, ArraySpec]) -> np.ndarray:
+    """All state observations side by side, (T, F) float64; images are left out.
+
+    Angles that wrap at 2π enter as sine and cosine, so that 0 and 2π are the same place.
+    """
+    parts = [vector_features(obs[key], spec) for key, spec in specs.items() if not spec.is_image]
+    return np.concatenate(parts, axis=1) if parts else np.empty((_length(obs), 0))
+
+
+def vector_features(values: np.ndarray, spec: ArraySpec) -> np.ndarray:
+    """One array (T, …) as (T, F) float64, its wrapping angles replaced by sine and cosine."""
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    plain = [i for i in range(flat.shape[1]) if i not in spec.circular]
+    angles = flat[:, list(spec.circular)]
+    return np.concatenate([flat[:, plain], np.sin(angles), np.cos(angles)], axis=1)
+
+
+def standardize(values: np.ndarray) -> np.ndarray:
+    """(N, F) with mean 0 and standard deviation 1 per column; columns that never change are dropped."""
+    mean, std = values.mean(axis=0), values.std(axis=0)
+    moving = std > CONSTANT * np.maximum(1.0, np.abs(mean))
+    return (values[:, moving] - mean[moving]) / std[moving]
+
+
+def _length(obs: Mapping[str, np.ndarray]) -> int:
+    return max((len(array) for array in obs.values()), default=0)
