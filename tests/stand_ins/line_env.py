@@ -69,6 +69,8 @@ class LineEnv(Env):
 
     def render(self) -> np.ndarray:
         """The point as a white column in an image of odd size."""
+        if self.config.trouble == "no camera":
+            raise OSError("libOSMesa.so was not found")
         image = np.zeros((33, 65, 3), np.uint8)
         column = int(np.clip(32 + 20 * self.x, 1, 63))
         image[:, column - 1 : column + 2] = 255

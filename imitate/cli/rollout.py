@@ -1,0 +1,101 @@
+"""imitate rollout: play a trained policy on fixed seeds and report its success with an interval.
+
+    imitate rollout checkpoint=runs/pick episodes=50 seed=100000 out=runs/pick/rollout
+
+writes rollout.json, videos/ and index.html to runs/pick/rollout. Episode i starts from seed + i. A result
+depends on the checkpoint, the seeds and rollout.batch, not on the number of workers, so two policies that
+played the same seeds can be set against each other with  imitate compare.
+
+Keys:
+    checkpoint          a run folder (its best) or one checkpoint file
+    env                 the environment; by default the one the policy was trained for
+    episodes, seed      how many episodes, and the seed of the first (evaluation starts at 100000)
+    out                 the folder to write; what it holds of an earlier rollout is replaced at the end
+    videos              how many episodes to record, failures first; 0 for none
+    device              auto, cpu, cuda or cuda:N
+    rollout.workers     processes that step environments; 0 for none besides this one
+    rollout.batch       environments played at the same time
+    rollout.execution   strategy: receding or ensemble; action_steps; ensemble_decay
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from imitate.checkpoint import LoadedPolicy, load_policy
+from imitate.cli.command import Outcome
+from imitate.env import EnvConfig
+from imitate.errors import ConfigError
+from imitate.evaluation.evaluate import Evaluation
+from imitate.evaluation.folder import PAGE, VIDEOS, replacing
+from imitate.evaluation.provenance import provenance
+from imitate.evaluation.result import FILE_NAME, RolloutResult, save
+from imitate.progress import Progress
+from imitate.rollout import RolloutConfig
+
+
+@dataclass(frozen=True)
+class RolloutCommand:
+    """The settings of `imitate rollout`; see the module."""
+
+    checkpoint: str
+    out: str
+    env: EnvConfig | None
+    episodes: int
+    seed: int
+    videos: int
+    device: str
+    rollout: RolloutConfig
+
+    def __post_init__(self) -> None:
+        for name, least in (("episodes", 1), ("seed", 0), ("videos", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected at least {least}")
+
+    def run(self, progress: Progress) -> Outcome:
+        """Roll out, write the folder, and give the figures."""
+        device = chosen_device(self.device)
+        loaded = load_policy(self.checkpoint, device)
+        env = self._env(loaded)
+        seeds = range(self.seed, self.seed + self.episodes)
+        evaluation = Evaluation(loaded.policy, env, seeds, self.rollout, device)
+        origin = provenance(loaded, env, self.rollout, device)
+        with replacing(Path(self.out), (VIDEOS, PAGE, FILE_NAME)) as folder:
+            result = evaluation.run(folder, self.videos, origin, progress)
+            save(result, folder)
+        return Outcome(result.to_json(), _lines(result, Path(self.out)))
+
+    def _env(self, loaded: LoadedPolicy) -> EnvConfig:
+        env = self.env or loaded.info.env_config()
+        if env is None:
+            raise ConfigError(f"{loaded.file} does not say which environment it is for: add  env=…")
+        return env
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is a GPU where there is one. Raises ConfigError where it is absent."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device is {name!r}, expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device is {name!r}, but there are {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def _lines(result: RolloutResult, out: Path) -> list[str]:
+    low, high = result.interval
+    score_low, score_high = result.score_interval
+    page = [f"page      {out / PAGE}"] if (out / PAGE).exists() else []
+    return [
+        f"success   {result.success_rate:.3f}  [{low:.3f}, {high:.3f}] 95 %   "
+        f"{result.successes} of {len(result.episodes)} episodes: {result.success_definition}",
+        f"score     {result.mean_score:.3f}  [{score_low:.3f}, {score_high:.3f}] 95 %   {result.score_name}",
+        f"speed     {result.timing['env_steps_per_s']:.0f} env steps/s, "
+        f"{result.timing['policy_ms_per_call']:.1f} ms per policy call",
+        f"result    {out / FILE_NAME}" + (f", {len(result.videos)} videos" if result.videos else ""),
+        *page,
+    ]

@@ -1,0 +1,1 @@
+"""Honest figures about policies: rollouts on fixed seeds with intervals, and paired comparisons."""
