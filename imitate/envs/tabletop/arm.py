@@ -40,6 +40,11 @@ class Arm:
         return self._data.qpos[self._joints].copy()
 
     @property
+    def joint_speed(self) -> float:
+        """How fast the fastest joint turns, rad/s."""
+        return float(np.abs(self._data.qvel[self._joints]).max())
+
+    @property
     def opening(self) -> float:
         """Distance between the finger pads, m."""
         return float(self._data.qpos[self._fingers].sum())
@@ -97,8 +102,9 @@ class Arm:
 
     def _pose_error(self, position: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         found = self._scratch.site_xmat[self._site].reshape(3, 3)
-        # Half the sum of the axes' cross products is the rotation vector for small angles.
-        turn = 0.5 * np.cross(found.T, wanted.T).sum(0)
+        # The skew part of the remaining turn is its axis times sin(angle): a rotation vector when small.
+        left = wanted @ found.T
+        turn = 0.5 * np.array([left[2, 1] - left[1, 2], left[0, 2] - left[2, 0], left[1, 0] - left[0, 1]])
         return np.concatenate([position - self._scratch.site_xpos[self._site], turn])
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from imitate.env import Env, Obs, clipped, spaces_of
+from imitate.env import Env, Obs, box, clipped, spaces_of
 from imitate.envs.tabletop.actions import action_mode
 from imitate.envs.tabletop.arm import JOINTS, MAX_OPENING_M
 from imitate.envs.tabletop.camera import Cameras
@@ -56,6 +56,7 @@ class TabletopEnv(Env):
         obs = {**arm_specs, **task.obs_specs, **self._cameras.specs}
         self.data_spec = DataSpec(obs, self._mode.spec, config.rate_hz)
         self.observation_space, self.action_space = spaces_of(self.data_spec)
+        self._state_spaces = {key: box(spec) for key, spec in {**arm_specs, **task.obs_specs}.items()}
         self._steps = 0
         self._is_solved = False
 
@@ -114,10 +115,9 @@ class TabletopEnv(Env):
         }
 
     def _in_range(self, key: str, value: Any) -> np.ndarray:
-        spec = self.data_spec.obs[key]
         # Joint stops are springs, so an angle can lie a hair outside its range.
-        low, high = np.asarray(spec.low, np.float32), np.asarray(spec.high, np.float32)
-        return np.clip(np.asarray(value, np.float32), low, high)
+        space = self._state_spaces[key]
+        return np.minimum(np.maximum(np.array(value, np.float32), space.low), space.high)
 
     def _info(self) -> dict[str, Any]:
         return {"success": self._is_solved, "score": float(self._is_solved)}

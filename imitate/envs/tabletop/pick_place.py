@@ -7,8 +7,9 @@ import numpy as np
 from imitate.envs.tabletop.arm import MAX_OPENING_M
 from imitate.envs.tabletop.config import TabletopConfig
 from imitate.envs.tabletop.env import TabletopEnv
+from imitate.envs.tabletop.grasp import grasp
 from imitate.envs.tabletop.scene import Builder, Scene
-from imitate.envs.tabletop.task import Task, Waypoint, above, draw_in, position_spec
+from imitate.envs.tabletop.task import Task, Waypoint, above, aside, draw_in, position_spec
 
 CUBE_HALF_M = 0.02
 CUBE_KG = 0.06
@@ -82,32 +83,23 @@ class PickPlace(Task):
         """Resting on the platform near its middle, let go."""
         away = _goal(scene) - scene.position("cube")
         return (
-            bool(np.hypot(away[0], away[1]) < PLACED_RADIUS_M)
+            aside(away) < PLACED_RADIUS_M
             and abs(away[2]) < REST_HEIGHT_M
             and scene.speed("cube") < REST_SPEED_M_S
             and scene.arm.touches(scene.model.geom("cube").id) == 0
         )
 
     def plan(self, scene: Scene) -> Waypoint:
-        """Above the cube, down around it, close, carry above the platform, down, open, up."""
+        """Grasp the cube, carry it above the platform, down, open, up."""
         arm, cube = scene.arm, scene.position("cube")
-        to_cube, to_goal = cube - arm.position, _goal(scene) - cube
-        if np.hypot(*to_goal[:2]) < 0.015 and abs(to_goal[2]) < 0.004:
+        to_goal = _goal(scene) - cube
+        if aside(to_goal) < 0.015 and abs(to_goal[2]) < 0.004:
             rise = 0.05 if arm.opening > 0.06 else 0.0
             return Waypoint(above(arm.position, rise), arm.yaw, MAX_OPENING_M)
-        if _is_around(to_cube, 0.02, 0.015) and arm.opening < 2 * CUBE_HALF_M + 0.005:
-            return self._carry(scene, to_goal)
-        is_closing = arm.opening < MAX_OPENING_M - 0.01 and _is_around(to_cube, 0.02, 0.015)
-        turn = abs(scene.yaw("cube") - arm.yaw)
-        if is_closing or (_is_around(to_cube, 0.008, 0.004) and turn < 0.08):
-            return Waypoint(cube, scene.yaw("cube"), 0.0)
-        # A funnel: high while to the side, down once above.
-        height = np.clip(2.5 * (np.hypot(*to_cube[:2]) + 0.05 * turn - 0.01), 0.0, 0.12)
-        return Waypoint(above(cube, float(height)), scene.yaw("cube"), MAX_OPENING_M, is_transit=True)
+        return grasp(arm, cube, scene.yaw("cube"), 2 * CUBE_HALF_M) or self._carry(scene, to_goal)
 
     def _carry(self, scene: Scene, to_goal: np.ndarray) -> Waypoint:
-        distance = float(np.hypot(*to_goal[:2]))
-        height = np.clip(1.5 * (distance - 0.01), 0.0, 0.08)
+        height = np.clip(1.5 * (aside(to_goal) - 0.01), 0.0, 0.08)
         rise = to_goal[2] + height
         # First up, then across: the cube must not meet the platform's side.
         across = to_goal[:2] * np.clip(1.0 - (rise - 0.02) / 0.06, 0.0, 1.0)
@@ -117,7 +109,3 @@ class PickPlace(Task):
 
 def _goal(scene: Scene) -> np.ndarray:
     return above(scene.position("platform"), PLATFORM_HALF_M[2] + CUBE_HALF_M)
-
-
-def _is_around(to_cube: np.ndarray, aside_m: float, above_m: float) -> bool:
-    return bool(np.hypot(*to_cube[:2]) < aside_m and abs(to_cube[2]) < above_m)

@@ -74,3 +74,8 @@ def draw_in(rng: np.random.Generator, low: tuple[float, ...], high: tuple[float,
 def above(position: np.ndarray, height_m: float) -> np.ndarray:
     """The point `height_m` over `position` (3,)."""
     return position + np.array([0.0, 0.0, height_m])
+
+
+def aside(way: np.ndarray) -> float:
+    """The horizontal length of a displacement, m."""
+    return float(np.hypot(way[0], way[1]))
