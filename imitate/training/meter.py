@@ -1,0 +1,60 @@
+"""The numbers of the steps since the last row of the log, kept on the device until they are asked for."""
+
+import math
+import time
+
+import torch
+from torch import Tensor
+
+
+class NotFiniteError(ArithmeticError):
+    """The scalar `name` of step `step` is NaN or infinite."""
+
+    def __init__(self, step: int, name: str, value: float) -> None:
+        super().__init__(f"step {step}: {name} is {value}")
+        self.step, self.name, self.value = step, name, value
+
+
+class Meter:
+    """Collects the scalars of each step; a GPU is waited for only when they are read."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[int, dict[str, Tensor]]] = []
+        self._checked = 0
+        self._seconds = 0.0
+        self._started = time.perf_counter()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def start(self) -> None:
+        """Begin to time a step."""
+        self._started = time.perf_counter()
+
+    def add(self, step: int, scalars: dict[str, Tensor]) -> None:
+        """Keep what step number `step` gave."""
+        self._rows.append((step, scalars))
+        self._seconds += time.perf_counter() - self._started
+
+    def require_finite(self) -> None:
+        """Raise NotFiniteError for the first step, not yet looked at, with a loss or gradient that is not."""
+        unchecked = self._rows[self._checked :]
+        self._checked = len(self._rows)
+        if not unchecked or bool(
+            torch.stack([row["loss"] + row["grad_norm"] for _, row in unchecked]).isfinite().all()
+        ):
+            return
+        for step, row in unchecked:
+            for name in ("loss", "grad_norm"):
+                if not math.isfinite(float(row[name])):
+                    raise NotFiniteError(step, name, float(row[name]))
+
+    def take(self) -> dict[str, float]:
+        """The mean of every scalar as "train/<name>", and the steps per second; then starts anew."""
+        rows, seconds = [row for _, row in self._rows], self._seconds
+        self._rows, self._checked, self._seconds = [], 0, 0.0
+        means = {
+            f"train/{name}": float(torch.stack([row[name] for row in rows]).float().mean())
+            for name in rows[0]
+        }
+        return {**means, "train/steps_per_s": len(rows) / seconds}
