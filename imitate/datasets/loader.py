@@ -1,0 +1,240 @@
+"""From a store to training batches: which episodes, which observations, which windows in which order."""
+
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from imitate.datasets.episode_store import ACTION, EpisodeStore
+from imitate.datasets.fitting import fit_statistics
+from imitate.datasets.keep_list import Selection, everything, read_keep_list
+from imitate.datasets.opening import open_store
+from imitate.datasets.rows import Rows, open_rows
+from imitate.datasets.windows import WindowSampler
+from imitate.errors import ConfigError, DataError
+from imitate.normalize import Statistics
+from imitate.policy import Horizons
+from imitate.types import Batch, DataSpec, require_match
+
+PREFETCHED = 4
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which demonstrations to learn from.
+
+    path: store, replay buffer or .zarr.zip. keep: a keep-list of `imitate curate`. obs: names of the
+    observations to use (empty: all that the environment has; without an environment, all but images).
+    val_fraction: share of the episodes kept for validation, at least one where it is not 0. split_seed:
+    which ones. memory_gib: arrays are held in memory as far as they fit into this; the rest is read from
+    disk batch by batch.
+    """
+
+    path: str
+    keep: str | None = None
+    obs: tuple[str, ...] = ()
+    val_fraction: float = 0.02
+    split_seed: int = 0
+    memory_gib: float = 4.0
+
+    def __post_init__(self) -> None:
+        if not self.path:
+            raise ConfigError("data.path is empty, expected a store, e.g. data.path=demos.zarr")
+        if not 0.0 <= self.val_fraction < 1.0:
+            raise ConfigError(f"data.val_fraction is {self.val_fraction}, expected a share from 0 to below 1")
+        if self.split_seed < 0:
+            raise ConfigError(f"data.split_seed is {self.split_seed}, expected 0 or more")
+        if self.memory_gib < 0:
+            raise ConfigError(f"data.memory_gib is {self.memory_gib}, expected 0 or more")
+
+
+class WindowLoader:
+    """Batches of windows, each a pure function of (seed, step), so that training resumes at any step.
+
+    Every epoch visits each window once, in an order drawn from (seed, epoch); a batch that reaches the end
+    of an epoch goes on with the next one, so every batch has `batch_size` windows.
+    """
+
+    def __init__(
+        self,
+        rows: Mapping[str, Rows],
+        sampler: WindowSampler,
+        weights: np.ndarray,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        """Take windows of `sampler` from `rows` (observations and "action"); `weights` is (E,) by episode."""
+        self._rows = dict(rows)
+        self._sampler = sampler
+        self._weights = weights
+        self._batch_size = batch_size
+        self._seed = seed
+        self._orders: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self._sampler)
+
+    @property
+    def batches_per_epoch(self) -> int:
+        """Batches that it takes to see every window once."""
+        return -(-len(self) // self._batch_size)
+
+    def indices(self, step: int) -> np.ndarray:
+        """The windows (B,) of batch `step`."""
+        first = step * self._batch_size
+        epochs = range(first // len(self), (first + self._batch_size - 1) // len(self) + 1)
+        order = np.concatenate([self._order(epoch) for epoch in epochs]) if len(epochs) > 1 else None
+        start = first - epochs[0] * len(self)
+        chosen = self._order(epochs[0]) if order is None else order
+        return chosen[start : start + self._batch_size]
+
+    def batch(self, step: int) -> Batch:
+        """Batch number `step` of the endless training order."""
+        return self._assemble(self.indices(step))
+
+    def epoch_batches(self) -> Iterator[Batch]:
+        """All windows once, in order; the last batch may be smaller."""
+        for start in range(0, len(self), self._batch_size):
+            yield self._assemble(np.arange(start, min(start + self._batch_size, len(self))))
+
+    def stream(self, start_step: int = 0) -> Iterator[Batch]:
+        """The batches from `start_step` on, without end, prepared ahead by a thread.
+
+        Batches lie in pinned memory where there is a GPU. Close the iterator to end the thread.
+        """
+        ready: queue.Queue[Batch | BaseException] = queue.Queue(PREFETCHED)
+        stopped = threading.Event()
+        worker = threading.Thread(target=self._prepare, args=(start_step, ready, stopped), daemon=True)
+        worker.start()
+        try:
+            while True:
+                item = ready.get()
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            stopped.set()
+            worker.join()
+
+    def _prepare(
+        self, step: int, ready: "queue.Queue[Batch | BaseException]", stopped: threading.Event
+    ) -> None:
+        pin = torch.cuda.is_available()
+        item: Batch | BaseException
+        while not stopped.is_set():
+            try:
+                item = pinned(self.batch(step)) if pin else self.batch(step)
+            except BaseException as error:
+                item = error
+            while not stopped.is_set():
+                try:
+                    ready.put(item, timeout=0.1)
+                    break
+                except queue.Full:
+                    continue
+            step += 1
+
+    def _assemble(self, indices: np.ndarray) -> Batch:
+        sampler = self._sampler
+        observed = sampler.obs_rows(indices)
+        return Batch(
+            obs={key: rows.take(observed) for key, rows in self._rows.items() if key != ACTION},
+            action=self._rows[ACTION].take(sampler.action_rows(indices)),
+            is_pad=torch.from_numpy(sampler.is_pad(indices)),
+            weight=torch.from_numpy(self._weights[sampler.episodes(indices)]),
+        )
+
+    def _order(self, epoch: int) -> np.ndarray:
+        # Asked for by the prefetching thread and by others: replaced in one step, never changed in place.
+        orders = self._orders
+        if epoch not in orders:
+            drawn = np.random.default_rng((self._seed, epoch)).permutation(len(self))
+            orders = {number: order for number, order in orders.items() if number == epoch - 1}
+            orders[epoch] = drawn
+            self._orders = orders
+        return orders[epoch]
+
+
+def pinned(batch: Batch) -> Batch:
+    """The same batch in memory that a GPU copies from without waiting."""
+    return Batch(
+        {key: value.pin_memory() for key, value in batch.obs.items()},
+        batch.action.pin_memory(),
+        batch.is_pad.pin_memory(),
+        batch.weight.pin_memory(),
+    )
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What training needs of the data. `train_episodes` and `val_episodes` are indices into the store."""
+
+    train: WindowLoader
+    validation: WindowLoader | None
+    statistics: Statistics
+    spec: DataSpec
+    data_hash: str
+    train_episodes: tuple[int, ...]
+    val_episodes: tuple[int, ...]
+
+
+def prepare(
+    config: DataConfig, horizons: Horizons, expected: DataSpec | None, batch_size: int, seed: int
+) -> TrainingData:
+    """Open, check, split and measure the data of `config`, and make its loaders.
+
+    `expected` is the environment's spec: it names the observations to use and fills in what the data does
+    not say. Raises SpecError where the two disagree, DataError for unusable data.
+    """
+    store = open_store(config.path)
+    spec = _used_spec(store, config, expected)
+    data_hash = store.content_hash()
+    chosen = everything(store) if config.keep is None else read_keep_list(Path(config.keep), store, data_hash)
+    train, validation = split_episodes(chosen, len(store), config)
+    if not train:
+        raise DataError(f"{config.path}: no episodes to train on; there are {len(store)}, none is kept")
+    names = [*spec.obs, ACTION]
+    states = [name for name in names if name == ACTION or not spec.obs[name].is_image]
+    statistics = fit_statistics(store, states, train)
+    rows = open_rows(store, names, config.memory_gib)
+
+    def loader(episodes: list[int]) -> WindowLoader:
+        sampler = WindowSampler(store.episode_ends, horizons.obs_steps, horizons.pred_steps, episodes)
+        return WindowLoader(rows, sampler, chosen.weights, batch_size, seed)
+
+    return TrainingData(
+        train=loader(train),
+        validation=loader(validation) if validation else None,
+        statistics=statistics,
+        spec=spec,
+        data_hash=data_hash,
+        train_episodes=tuple(train),
+        val_episodes=tuple(validation),
+    )
+
+
+def split_episodes(chosen: Selection, episodes: int, config: DataConfig) -> tuple[list[int], list[int]]:
+    """Indices for training and for validation, ascending.
+
+    The order is drawn over all `episodes` of the store, so that a keep-list changes as few as possible.
+    """
+    kept = set(chosen.episodes)
+    order = [e for e in np.random.default_rng(config.split_seed).permutation(episodes).tolist() if e in kept]
+    held_out = 0
+    if config.val_fraction > 0 and len(order) >= 2:
+        held_out = min(max(1, round(config.val_fraction * len(order))), len(order) - 1)
+    return sorted(order[held_out:]), sorted(order[:held_out])
+
+
+def _used_spec(store: EpisodeStore, config: DataConfig, expected: DataSpec | None) -> DataSpec:
+    if expected is None:
+        names = config.obs or tuple(key for key, array in store.spec.obs.items() if not array.is_image)
+        return store.spec.select(names)
+    wanted = expected.select(config.obs) if config.obs else expected
+    spec = store.spec.filled_from(wanted)
+    require_match(spec, wanted, config.path)
+    return spec.select(tuple(wanted.obs))

@@ -1,0 +1,72 @@
+"""Opening a store of demonstrations, our own or a foreign one, by what it contains."""
+
+import json
+import zipfile
+from pathlib import Path
+
+from imitate.datasets.episode_store import EpisodeStore
+from imitate.datasets.replay_buffer import ReplayBuffer
+from imitate.datasets.store import ATTRIBUTE, DemoStore
+from imitate.errors import DataError, nearest
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+def open_store(path: str | Path) -> EpisodeStore:
+    """The store at `path`: our own zarr folder, or a Diffusion Policy replay buffer (folder or zip).
+
+    Raises DataError with one line that says what is wrong with which file.
+    """
+    path = Path(path)
+    require_exists(path)
+    if path.is_dir():
+        return _open_folder(path)
+    if is_hdf5(path):
+        raise DataError(f"{path} is an HDF5 file; run  imitate import src={path} out=demos.zarr  first")
+    if zipfile.is_zipfile(path) or path.suffix == ".zip":
+        return ReplayBuffer.open(path)
+    raise DataError(
+        f"{path} is neither a zarr folder nor a .zarr.zip; see docs/datasets.md for what can be read"
+    )
+
+
+def require_exists(path: Path) -> None:
+    """Raise DataError with the nearest names beside it where `path` does not exist."""
+    if path.exists():
+        return
+    parent = path.parent
+    while not parent.is_dir():
+        path, parent = parent, parent.parent
+    beside = [child.name for child in parent.iterdir() if not child.name.startswith(".")]
+    hint = (
+        nearest(path.name, beside)
+        if len(beside) <= 20
+        else nearest(path.name, beside).partition(" (known")[0]
+    )
+    raise DataError(f"{path} does not exist{hint}")
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether the file starts as HDF5 files do."""
+    with path.open("rb") as file:
+        return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC
+
+
+def _open_folder(path: Path) -> EpisodeStore:
+    if (path / "zarr.json").exists():
+        raise DataError(f"{path} is zarr format 3; expected format 2 (write it with zarr_format=2)")
+    if (path / "meta" / "info.json").exists():
+        raise DataError(f"{path} is a LeRobot dataset, which this version cannot read yet")
+    if not (path / ".zgroup").exists():
+        raise DataError(f"{path} is no zarr store: .zgroup is missing; expected data/… and meta/episode_ends")
+    return DemoStore.open(path) if _is_ours(path) else ReplayBuffer.open(path)
+
+
+def _is_ours(path: Path) -> bool:
+    if not (path / ".zattrs").exists():
+        return False
+    try:
+        attributes = json.loads((path / ".zattrs").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path}/.zattrs is damaged ({error}); copy the dataset again") from error
+    return isinstance(attributes, dict) and ATTRIBUTE in attributes

@@ -1,0 +1,296 @@
+"""The demonstration store: a zarr folder that only grows, whole episode by whole episode.
+
+    demos.zarr/.zattrs              spec, source and metadata of the store
+    demos.zarr/data/<name>/…        (N, …) observations and "action", chunked along N
+    demos.zarr/meta/episodes.jsonl  one JSON line per episode
+    demos.zarr/meta/episode_ends/…  (E,) int64
+
+This is Diffusion Policy's replay buffer (zarr format 2), so its own code reads it. An append writes arrays,
+then the JSON line, then the chunk of episode_ends; none of that counts until episode_ends/.zarray, which
+holds E, is replaced in one step. Whatever an interrupted append left lies behind the last end and is
+overwritten by the next one.
+"""
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import zarr
+from numcodecs import Blosc  # type: ignore[import-untyped]
+
+from imitate.datasets.durable import DurableStore, WriterLock, sync_folder, write_durably
+from imitate.datasets.episode_store import ACTION, EpisodeRecord, EpisodeStore, arrays_digest, canonical_json
+from imitate.datasets.zarr_files import read_header, require_chunks, require_increasing
+from imitate.errors import DataError, SpecError
+from imitate.types import ArraySpec, DataSpec, Episode
+
+ATTRIBUTE = "imitate"
+FORMAT = 1
+ENDS_PER_CHUNK = 1024
+# Small enough that rewriting the last chunk is cheap, large enough that zstd and the file system work well.
+STATE_CHUNK_BYTES, IMAGE_CHUNK_BYTES = 128 * 1024, 512 * 1024
+NAME = re.compile(r"[A-Za-z0-9_][\w.\-]*")
+
+
+class DemoStore(EpisodeStore):
+    """Our own store, for reading and appending. One process writes at a time; any number read."""
+
+    _lock: WriterLock | None = None
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        spec: DataSpec,
+        source: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Make an empty store at `path`, whole or not at all.
+
+        Raises DataError where `path` exists, SpecError for a spec whose names cannot name arrays.
+        """
+        path = Path(path)
+        if path.exists():
+            raise DataError(f"{path}: already exists; choose another name, or append to it")
+        _require_storable(spec)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            _write_empty(unfinished, spec, source, dict(metadata or {}))
+            unfinished.chmod(0o755)
+            os.replace(unfinished, path)  # noqa: PTH105
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open the store at `path`; raises DataError saying which file is missing or damaged."""
+        path = Path(path)
+        described = _read_attributes(path)
+        try:
+            spec = DataSpec.from_json(described["spec"])
+        except (KeyError, SpecError) as error:
+            raise DataError(f"{path}/.zattrs: {error}; copy the store again") from error
+        ends, records = _read_committed(path)
+        raw = {name: _open_array(path, name, int(ends[-1]) if len(ends) else 0) for name in _names(spec)}
+        return cls(
+            path,
+            spec,
+            raw,
+            ends,
+            records,
+            source=described.get("source", ""),
+            metadata=described.get("metadata"),
+        )
+
+    def append(self, episode: Episode) -> None:
+        """Add `episode`; when this returns it is on the disk, and until then the store is as before.
+
+        The first append takes the writer's lock, which `close` or the end of the process gives back.
+        Raises SpecError where the arrays do not fit the spec, DataError for an id that is there already
+        or while another process writes.
+        """
+        arrays = self._fitting_arrays(episode)
+        self._claim()
+        record = self._new_record(episode, arrays)
+        for name, rows in arrays.items():
+            self._write_rows(name, rows)
+        self._write_record(record)
+        self._commit(record)
+
+    def close(self) -> None:
+        """Give the writer's lock back; a later append takes it again."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _claim(self) -> None:
+        """Become the only writer, and take in what others have appended since this store was opened."""
+        if self._lock is not None:
+            return
+        lock = WriterLock(self.path)
+        self._ends, self._records = _read_committed(self.path)
+        self._raw = {name: _open_array(self.path, name, self.steps) for name in self.keys}
+        self._lock = lock
+
+    def _fitting_arrays(self, episode: Episode) -> dict[str, np.ndarray]:
+        if set(episode.obs) != set(self.spec.obs):
+            raise SpecError(
+                f"{self.path}: episode {episode.id!r} has observations {sorted(episode.obs)}, "
+                f"expected {sorted(self.spec.obs)}"
+            )
+        here, there = episode.rate_hz, self.spec.rate_hz
+        if here and there and abs(here - there) > 0.01 * there:
+            raise SpecError(f"{self.path}: episode {episode.id!r} runs at {here:g} Hz, expected {there:g} Hz")
+        given = {**episode.obs, ACTION: episode.action}
+        return {name: self._fitting(given[name], name, episode.id) for name in self.keys}
+
+    def _fitting(self, array: np.ndarray, name: str, episode: str) -> np.ndarray:
+        spec = self._array_spec(name)
+        fits = array.shape[1:] == spec.shape and np.can_cast(array.dtype, spec.dtype, "same_kind")
+        if not fits:
+            raise SpecError(
+                f"{self.path}: {name!r} of episode {episode!r} is {array.shape[1:]} {array.dtype} per step, "
+                f"expected {spec.shape} {spec.dtype}"
+            )
+        return np.ascontiguousarray(array, dtype=spec.dtype)
+
+    def _new_record(self, episode: Episode, arrays: dict[str, np.ndarray]) -> EpisodeRecord:
+        if any(record.id == episode.id for record in self._records):
+            raise DataError(f"{self.path}: there is already an episode {episode.id!r}; give it another id")
+        return EpisodeRecord(
+            id=episode.id,
+            steps=len(episode),
+            success=episode.success,
+            source=episode.source,
+            operator=episode.operator,
+            rate_hz=episode.rate_hz,
+            metadata=dict(episode.metadata),
+            digest=arrays_digest(arrays),
+        )
+
+    def _write_rows(self, name: str, rows: np.ndarray) -> None:
+        array, end = self._raw[name], self.steps + len(rows)
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            array.resize((end, *rows.shape[1:]))
+            array[self.steps : end] = rows
+        sync_folder(self.path / "data" / name)
+
+    def _write_record(self, record: EpisodeRecord) -> None:
+        try:
+            line = canonical_json(asdict(record))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{self.path}: metadata of episode {record.id!r} is not JSON: {error}") from error
+        with (self.path / "meta/episodes.jsonl").open("r+b") as file:
+            for _ in self._records:
+                file.readline()
+            file.seek(file.tell())
+            file.truncate()
+            file.write(line + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _commit(self, record: EpisodeRecord) -> None:
+        ends = np.append(self._ends, self.steps + record.steps)
+        _write_ends(self.path / "meta/episode_ends", ends)
+        self._ends = ends
+        self._records.append(record)
+
+
+def _names(spec: DataSpec) -> tuple[str, ...]:
+    return (*spec.obs, ACTION)
+
+
+def _require_storable(spec: DataSpec) -> None:
+    for key in spec.obs:
+        if key == ACTION or not NAME.fullmatch(key):
+            raise SpecError(
+                f"observation {key!r} cannot name an array: use letters, digits, _ - and ., not 'action'"
+            )
+    for name in _names(spec):
+        array = spec.action if name == ACTION else spec.obs[name]
+        if np.dtype(array.dtype).kind not in "biuf":
+            raise SpecError(f"{name!r} has dtype {array.dtype}, expected numbers")
+
+
+def _write_empty(path: Path, spec: DataSpec, source: str, metadata: dict[str, Any]) -> None:
+    described = {"format": FORMAT, "spec": spec.to_json(), "source": source, "metadata": metadata}
+    root = zarr.create_group(DurableStore(path), zarr_format=2, attributes={ATTRIBUTE: described})
+    arrays = root.create_group("data")
+    for name in _names(spec):
+        array = spec.action if name == ACTION else spec.obs[name]
+        arrays.create_array(
+            name,
+            shape=(0, *array.shape),
+            chunks=(_chunk_rows(array), *array.shape),
+            dtype=array.dtype,
+            compressors=Blosc("zstd", 3, Blosc.BITSHUFFLE),
+        )
+    root.create_group("meta")
+    (path / "meta/episode_ends").mkdir()
+    _write_ends(path / "meta/episode_ends", np.zeros(0, np.int64))
+    write_durably(path / "meta/episodes.jsonl", b"")
+
+
+def _chunk_rows(array: ArraySpec) -> int:
+    row_bytes = max(1, array.size * np.dtype(array.dtype).itemsize)
+    return max(1, (IMAGE_CHUNK_BYTES if array.is_image else STATE_CHUNK_BYTES) // row_bytes)
+
+
+def _write_ends(folder: Path, ends: np.ndarray) -> None:
+    """Write the chunk that changed, then the header whose length makes the new entry count."""
+    if len(ends):
+        number = (len(ends) - 1) // ENDS_PER_CHUNK
+        chunk = np.zeros(ENDS_PER_CHUNK, "<i8")
+        last = ends[number * ENDS_PER_CHUNK :]
+        chunk[: len(last)] = last
+        write_durably(folder / str(number), chunk.tobytes())
+    header = {
+        "zarr_format": 2,
+        "shape": [len(ends)],
+        "chunks": [ENDS_PER_CHUNK],
+        "dtype": "<i8",
+        "compressor": None,
+        "filters": None,
+        "fill_value": 0,
+        "order": "C",
+    }
+    write_durably(folder / ".zarray", json.dumps(header).encode())
+    sync_folder(folder)
+
+
+def _read_attributes(path: Path) -> dict[str, Any]:
+    try:
+        attributes = json.loads((path / ".zattrs").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}/.zattrs is missing or damaged ({error}); copy the store again") from error
+    described = attributes.get(ATTRIBUTE) if isinstance(attributes, dict) else None
+    if not isinstance(described, dict):
+        raise DataError(f"{path} is not a store of imitate; run  imitate import src={path} out=demos.zarr")
+    if described.get("format") != FORMAT:
+        raise DataError(
+            f"{path}: store format {described.get('format')}, expected {FORMAT}; update imitate to read it"
+        )
+    return described
+
+
+def _read_committed(path: Path) -> tuple[np.ndarray, list[EpisodeRecord]]:
+    """episode_ends and the records of the episodes that count."""
+    folder = path / "meta/episode_ends"
+    header = read_header(folder, str(folder))
+    require_chunks(folder, header, header["shape"][0], str(folder))
+    ends = np.asarray(zarr.open_array(DurableStore(folder, read_only=True), mode="r", zarr_format=2)[:])
+    require_increasing(ends, str(folder))
+    records = _read_records(path / "meta/episodes.jsonl", len(ends))
+    found = [record.steps for record in records]
+    if found != np.diff(ends, prepend=0).tolist():
+        raise DataError(f"{path}/meta: episodes.jsonl and episode_ends disagree; copy the store again")
+    return ends.astype(np.int64), records
+
+
+def _read_records(path: Path, count: int) -> list[EpisodeRecord]:
+    try:
+        lines = path.read_bytes().splitlines()[:count]
+        if len(lines) < count:
+            raise DataError(f"{path} has {len(lines)} lines, expected {count}; copy the store again")
+        return [EpisodeRecord(**json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path} is missing or damaged ({error}); copy the store again") from error
+
+
+def _open_array(path: Path, name: str, steps: int) -> zarr.Array:
+    folder = path / "data" / name
+    header = read_header(folder, str(folder))
+    if header["shape"][0] < steps:
+        raise DataError(f"{folder} has {header['shape'][0]} rows, expected {steps}; copy the store again")
+    require_chunks(folder, header, steps, str(folder))
+    return zarr.open_array(DurableStore(folder), mode="r+", zarr_format=2)

@@ -1,0 +1,68 @@
+"""Looking at the files of a zarr v2 array before anything is decoded: headers, codecs, missing chunks."""
+
+import json
+import zipfile
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imitate.errors import DataError
+
+Node = Path | zipfile.Path
+"""A file or folder, on disk or inside a zip."""
+
+# Codecs that can run code or build arbitrary objects while they decode.
+UNSAFE_CODECS = {"pickle", "json2", "msgpack2", "msgpack", "vlen-utf8", "vlen-bytes", "vlen-array"}
+
+
+def read_header(array: Node, where: str) -> dict[str, Any]:
+    """The checked .zarray of an array of numbers.
+
+    Raises DataError for a missing or damaged header, and for object arrays: those are pickled.
+    """
+    try:
+        header: dict[str, Any] = json.loads((array / ".zarray").read_text(encoding="utf-8"))
+        kind = np.dtype(header["dtype"]).kind
+        codecs = [*(header.get("filters") or []), header.get("compressor") or {}]
+        names = {codec.get("id", "") for codec in codecs}
+        rows_are_known = len(header["shape"]) >= 1 and len(header["shape"]) == len(header["chunks"])
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{where}/.zarray is missing or damaged ({error!r}); copy the dataset again"
+        ) from error
+    if kind == "O" or names & UNSAFE_CODECS:
+        found = ", ".join(sorted(names & UNSAFE_CODECS)) or "dtype object"
+        raise DataError(f"{where} holds Python objects ({found}), which are never unpickled; store numbers")
+    if kind not in "biuf" or not rows_are_known:
+        raise DataError(
+            f"{where} has dtype {header['dtype']} and shape {header['shape']}, expected rows of numbers"
+        )
+    return header
+
+
+def require_chunks(array: Node, header: dict[str, Any], rows: int, where: str) -> None:
+    """Check that every chunk file of the first `rows` rows exists: zarr reads zeros for a missing one."""
+    shape, chunks = [rows, *header["shape"][1:]], header["chunks"]
+    grid = product(*(range(-(-size // chunk)) for size, chunk in zip(shape, chunks, strict=True)))
+    separator = header.get("dimension_separator", ".")
+    flat = {child.name for child in array.iterdir()} if separator == "." else set()
+    for position in grid:
+        name = separator.join(map(str, position))
+        if name not in flat if separator == "." else not (array / name).exists():
+            raise DataError(
+                f"{where}/{name} is missing, so its rows would read as zeros; copy the dataset again "
+                f"(a writer that left out all-zero chunks must use write_empty_chunks=True)"
+            )
+
+
+def require_increasing(ends: np.ndarray, where: str) -> None:
+    """Check that episode_ends (E,) are whole, positive and strictly increasing."""
+    if ends.ndim != 1 or ends.dtype.kind not in "iu":
+        raise DataError(f"{where} has dtype {ends.dtype} and shape {ends.shape}, expected (E,) whole numbers")
+    lengths = np.diff(ends.astype(np.int64), prepend=0)
+    if (lengths <= 0).any():
+        index = int(np.argmax(lengths <= 0))
+        before = int(ends[index - 1]) if index else 0
+        raise DataError(f"{where} must increase, but entry {index} is {int(ends[index])} after {before}")
