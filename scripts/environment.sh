@@ -124,9 +124,9 @@ make_environment() {
     local before extras
     before="$(grep -F "$(fingerprint) " "$STAMP" 2>/dev/null || true)"
     rm -f "$STAMP"
-    extras="$(printf '%s,' "$@")"
+    extras="$(IFS=, && echo "${*:+[$*]}")"
     "$PYTHON" -m pip install --no-input --no-compile --disable-pip-version-check --retries 2 \
-        -c "$ROOT/constraints.txt" -e "${ROOT}[${extras%,}]" 2>&1 | tee "$INSTALL_LOG" | show_install ||
+        -c "$ROOT/constraints.txt" -e "$ROOT$extras" 2>&1 | tee "$INSTALL_LOG" | show_install ||
         fail "$(why_install_failed) (details: $INSTALL_LOG)"
     { echo "$before" && printf "$(fingerprint) %s\n" core "$@"; } >"$STAMP.new" && mv "$STAMP.new" "$STAMP"
 }
