@@ -7,7 +7,7 @@ are base64 data URIs, and the page forbids itself (content security policy) to l
 
 from imitate.page.charts import chart, interval_bar, outcome_strip, sparkline
 from imitate.page.markup import Html, amount, joined, paragraph, percent, table, tag
-from imitate.page.shell import card, facts, grid, headline, render, section, video, write_page
+from imitate.page.shell import card, facts, grid, headline, picture, render, section, video, write_whole
 
 __all__ = [
     "Html",
@@ -22,11 +22,12 @@ __all__ = [
     "outcome_strip",
     "paragraph",
     "percent",
+    "picture",
     "render",
     "section",
     "sparkline",
     "table",
     "tag",
     "video",
-    "write_page",
+    "write_whole",
 ]

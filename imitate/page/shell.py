@@ -2,11 +2,15 @@
 
 import base64
 import hashlib
+import io
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
+
+import numpy as np
+from matplotlib.image import imsave
 
 from imitate.errors import DataError
 from imitate.page.markup import Html, escape, joined, paragraph, tag
@@ -15,6 +19,7 @@ from imitate.page.markup import Html, escape, joined, paragraph, tag
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; script-src '{script}'"
 )
+PICTURE_PIXELS = 200
 
 
 def _asset(name: str) -> str:
@@ -42,8 +47,8 @@ def render(title: str, *content: object) -> str:
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 
-def write_page(path: Path, document: str) -> Path:
-    """Write `document` to `path` whole or not at all; raises DataError where that place cannot be written."""
+def write_whole(path: Path, document: str) -> Path:
+    """Write `document` as UTF-8 to `path` whole or not at all; raises DataError where it cannot."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -84,6 +89,15 @@ def facts(pairs: Mapping[str, object]) -> Html:
 def grid(items: Iterable[object]) -> Html:
     """Items side by side where there is room, below each other on a phone."""
     return tag("div", *items, class_="grid")
+
+
+def picture(pixels: np.ndarray, caption: object) -> Html:
+    """A small image (H, W, 3) uint8 embedded as PNG; large ones are thinned to about 200 pixels."""
+    step = max(1, round(max(pixels.shape[:2]) / PICTURE_PIXELS))
+    buffer = io.BytesIO()
+    imsave(buffer, np.ascontiguousarray(pixels[::step, ::step]), format="png")
+    source = Html(f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+    return tag("figure", tag("img", src=source, alt=caption, class_="picture"), tag("figcaption", caption))
 
 
 def video(path: Path, caption: object, failed: bool = False) -> Html:

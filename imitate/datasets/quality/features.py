@@ -16,7 +16,7 @@ def state_features(obs: Mapping[str, np.ndarray], specs: Mapping[str, ArraySpec]
     Angles that wrap at 2π enter as sine and cosine, so that 0 and 2π are the same place.
     """
     parts = [vector_features(obs[key], spec) for key, spec in specs.items() if not spec.is_image]
-    return np.concatenate(parts, axis=1) if parts else np.empty((_length(obs), 0))
+    return np.concatenate(parts, axis=1)
 
 
 def vector_features(values: np.ndarray, spec: ArraySpec) -> np.ndarray:
@@ -27,12 +27,11 @@ def vector_features(values: np.ndarray, spec: ArraySpec) -> np.ndarray:
     return np.concatenate([flat[:, plain], np.sin(angles), np.cos(angles)], axis=1)
 
 
-def standardize(values: np.ndarray) -> np.ndarray:
-    """(N, F) with mean 0 and standard deviation 1 per column; columns that never change are dropped."""
-    mean, std = values.mean(axis=0), values.std(axis=0)
+def standardize(values: np.ndarray, fit: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """(N, F) with mean 0 and standard deviation 1 per column over the rows `fit`.
+
+    Columns that never change in those rows are dropped.
+    """
+    mean, std = values[fit].mean(axis=0), values[fit].std(axis=0)
     moving = std > CONSTANT * np.maximum(1.0, np.abs(mean))
     return (values[:, moving] - mean[moving]) / std[moving]
-
-
-def _length(obs: Mapping[str, np.ndarray]) -> int:
-    return max((len(array) for array in obs.values()), default=0)

@@ -1,0 +1,1 @@
+"""What a data set is worth: measured, judged in plain words, shown on a page."""

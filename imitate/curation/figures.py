@@ -1,0 +1,161 @@
+"""The charts of the data set report."""
+
+from collections.abc import Callable
+from itertools import zip_longest
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from imitate.curation.measurement import Measurement
+from imitate.datasets.episode_store import ACTION
+from imitate.datasets.quality.ranges import DimensionRange
+from imitate.page import Html, amount, chart, tag
+from imitate.page.charts import BAD, SERIES, SOFT
+
+SAMPLES = 6
+MAX_TRACES = 12
+MAX_COVERAGE = 4
+STARTS_VARY = 0.1
+MAX_VISITED = 1500
+
+
+def length_chart(measured: Measurement) -> Html:
+    """How long the demonstrations are."""
+    durations, unit = measured.score("duration_s"), "s"
+    if np.isnan(durations).any():
+        durations, unit = measured.score("steps"), "steps"
+
+    def draw(ax: Axes) -> None:
+        ax.hist(durations, bins=24, color=SERIES[0])
+        ax.axvline(float(np.median(durations)), color=SERIES[1], linestyle="--")
+        ax.set(xlabel=f"length [{unit}]", ylabel="episodes")
+
+    quartiles = [amount(float(q)) for q in np.quantile(durations, (0, 0.5, 1))]
+    note = f"Shortest {quartiles[0]}, median {quartiles[1]} (dashed), longest {quartiles[2]} {unit}."
+    return chart(draw, "Length of the demonstrations", note)
+
+
+def agreement_chart(measured: Measurement) -> Html | None:
+    """Disagreement with neighbours between its two baselines."""
+    agreement = measured.agreement
+    if agreement is None:
+        return None
+    labels = ["same episode", "similar state,\nother episodes", "random state"]
+    values = np.array([agreement.own, agreement.near, agreement.random]) / agreement.random
+
+    def draw(ax: Axes) -> None:
+        bars = ax.barh(labels, values, color=[SOFT, SERIES[0], SOFT], height=0.55)
+        ax.bar_label(bars, [f"{value:.2f}" for value in values], padding=4)
+        ax.set(xlabel="difference of actions (random state = 1)", xlim=(0, 1.2))
+        ax.grid(visible=False, axis="y")
+        ax.invert_yaxis()
+
+    note = (
+        f"Mean squared difference between an action and the mean of {agreement.neighbours} others. "
+        f"Same episode: what mere continuity gives. Similar states lie {agreement.near_distance:.2f} "
+        f"standard deviations apart, random ones {agreement.random_distance:.2f}."
+    )
+    return chart(draw, "Do similar states get similar actions?", note)
+
+
+def score_chart(measured: Measurement, name: str, title: str, label: str, note: str) -> Html | None:
+    """A score of every episode in rising order; None where no episode has it."""
+    values = measured.score(name)
+    known = np.sort(values[np.isfinite(values)])
+    if not len(known):
+        return None
+
+    def draw(ax: Axes) -> None:
+        ax.plot(np.arange(1, len(known) + 1), known, marker=".", markersize=3)
+        ax.set(xlabel="episodes, in rising order", ylabel=label, ylim=(0, None))
+
+    return chart(draw, title, note)
+
+
+def coverage_charts(measured: Measurement) -> list[Html]:
+    """Where episodes start, against all states visited, in pairs of state dimensions whose start varies."""
+    by_key = [_varied_pairs(measured, key) for key in measured.arrays if key != ACTION]
+    # The first pair of every array before the second of any.
+    pairs = [pair for rank in zip_longest(*by_key) for pair in rank if pair is not None]
+    return [_coverage(measured, *pair) for pair in pairs[:MAX_COVERAGE]]
+
+
+Column = tuple[DimensionRange, np.ndarray]
+
+
+def _varied_pairs(measured: Measurement, key: str) -> list[tuple[Column, Column]]:
+    """Neighbouring dimensions of an array whose start spreads over a good part of all that is visited."""
+    flat = measured.arrays[key].reshape(measured.steps, -1)
+    varied = [
+        (one, flat[:, i])
+        for i, one in enumerate(measured.ranges[key])
+        if not one.is_constant and np.nanstd(flat[measured.starts, i]) > STARTS_VARY * one.std
+    ]
+    return list(zip(varied[::2], varied[1::2], strict=False))
+
+
+def _coverage(measured: Measurement, x: Column, y: Column) -> Html:
+    kept = np.array([episode.keep for episode in measured.episodes])
+    every = np.linspace(0, measured.steps - 1, min(MAX_VISITED, measured.steps)).astype(int)
+
+    def draw(ax: Axes) -> None:
+        dots = {"linestyle": "none", "marker": "."}
+        ax.plot(x[1][every], y[1][every], color=SOFT, alpha=0.35, markersize=3, label="visited", **dots)  # type: ignore[arg-type]
+        starts = measured.starts
+        ax.plot(x[1][starts[kept]], y[1][starts[kept]], color=SERIES[0], markersize=6, label="start", **dots)  # type: ignore[arg-type]
+        left_out = starts[~kept]
+        if len(left_out):
+            ax.plot(
+                x[1][left_out],
+                y[1][left_out],
+                color=BAD,
+                linestyle="none",
+                marker="x",
+                label="start, not kept",
+            )
+        ax.set(xlabel=named(x[0]), ylabel=named(y[0]))
+        ax.legend(loc="upper left", bbox_to_anchor=(0, 1.14), ncols=3, borderpad=0, columnspacing=1)
+
+    return chart(draw, f"Starts: {x[0].name} and {y[0].name}")
+
+
+def trace_charts(measured: Measurement) -> list[Html]:
+    """The actions of a few sample episodes over time, one chart per dimension."""
+    samples = sample_indices(measured)
+    return [
+        chart(_trace(measured, samples, i), named(one))
+        for i, one in enumerate(measured.ranges[ACTION][:MAX_TRACES])
+    ]
+
+
+def sample_indices(measured: Measurement) -> list[int]:
+    """A few episodes from the shortest to the longest, evenly by rank."""
+    order = np.argsort(measured.score("steps"), kind="stable")
+    chosen = np.linspace(0, len(order) - 1, min(SAMPLES, len(order))).round().astype(int)
+    return [int(order[i]) for i in chosen]
+
+
+def _trace(measured: Measurement, samples: list[int], dimension: int) -> Callable[[Axes], None]:
+    def draw(ax: Axes) -> None:
+        for color, index in zip(SERIES, samples, strict=False):
+            record = measured.episodes[index].record
+            rate_hz = record.rate_hz or measured.spec.rate_hz
+            values = measured.arrays[ACTION][measured.slice_of(index), dimension]
+            ax.plot(np.arange(len(values)) / (rate_hz or 1.0), values, color=color, linewidth=1.1)
+        ax.set(xlabel="time [s]" if rate_hz else "step")
+
+    return draw
+
+
+def sample_legend(measured: Measurement) -> Html:
+    """Which colour is which sample episode."""
+    items = [
+        tag("span", tag("i", style=f"background:var(--s{i + 1})"), measured.episodes[index].record.id)
+        for i, index in enumerate(sample_indices(measured))
+    ]
+    return tag("p", *items, class_="legend")
+
+
+def named(one: DimensionRange) -> str:
+    """A dimension's name with its unit."""
+    return f"{one.name} [{one.unit}]" if one.unit else one.name

@@ -1,0 +1,169 @@
+"""The data set report as a page: the verdict first, then its grounds."""
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+
+from imitate import __version__
+from imitate.curation import figures
+from imitate.curation.measurement import Measurement
+from imitate.curation.tables import dimension_table, episode_table, group_table
+from imitate.curation.verdict import Finding, summary
+from imitate.datasets.episode_store import ACTION, EpisodeStore
+from imitate.page import (
+    Html,
+    amount,
+    card,
+    facts,
+    grid,
+    headline,
+    paragraph,
+    picture,
+    render,
+    section,
+    table,
+    tag,
+)
+
+SIGNS = {"good": ("✓", "good"), "note": ("●", None), "problem": ("✕", "bad")}
+MAX_CAMERAS = 3
+
+
+def report_page(store: EpisodeStore, measured: Measurement, found: list[Finding], out: Path) -> str:
+    """The whole document."""
+    return render(
+        f"Report of {store.path.name}",
+        _verdict(store, measured, found),
+        _contents(store, measured),
+        _samples(store, measured),
+        _grounds(measured),
+        _dimensions(measured),
+        _episodes(measured),
+        _provenance(store, out),
+    )
+
+
+def _verdict(store: EpisodeStore, measured: Measurement, found: list[Finding]) -> Html:
+    kept = sum(episode.keep for episode in measured.episodes)
+    items = [
+        tag("li", tag("span", SIGNS[finding.level][0], class_=SIGNS[finding.level][1]), finding.text)
+        for finding in found
+    ]
+    words = tag(
+        "div", paragraph(tag("strong", summary(measured))), paragraph(_size(measured)), class_="words"
+    )
+    answer = tag("div", tag("div", f"{kept}/{len(measured.episodes)}", class_="big"), words, class_="answer")
+    return headline(store.path.name, "Report of a data set", answer, tag("ul", *items, class_="findings"))
+
+
+def _size(measured: Measurement) -> str:
+    durations = measured.score("duration_s")
+    text = f"{amount(len(measured.episodes))} episodes, {amount(measured.steps)} steps"
+    if np.isnan(durations).any():
+        return f"{text}; the data does not say at which rate it was recorded."
+    rate = f" at {measured.spec.rate_hz:g} Hz" if measured.spec.rate_hz else ""
+    minutes = durations.sum() / 60
+    return f"{text}, {minutes:.1f} minutes of demonstration{rate}."
+
+
+def _contents(store: EpisodeStore, measured: Measurement) -> Html:
+    specs = {**store.spec.obs, ACTION: store.spec.action}
+    rows = [
+        [
+            key,
+            "image" if spec.is_image else "action" if key == ACTION else "state",
+            _shape(spec.shape),
+            spec.dtype,
+        ]
+        for key, spec in specs.items()
+    ]
+    whole = {
+        "path": str(store.path),
+        "source": store.source or "not said",
+        "rate": f"{store.spec.rate_hz:g} Hz" if store.spec.rate_hz else "not said",
+        "judged": _judged(measured),
+        "operators": _names({episode.record.operator for episode in measured.episodes}),
+        "styles": _names({episode.style for episode in measured.episodes}),
+    }
+    arrays = table(["array", "kind", "shape per step", "type"], rows)
+    groups = group_table(measured)
+    more = [tag("h3", "By source, operator and style"), groups] if groups is not None else []
+    recorded = tag("div", tag("h3", "What is recorded"), arrays, class_="card")
+    return section("What is in it", grid([card("The data set", whole), recorded]), *more)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape)) or "1"
+
+
+def _judged(measured: Measurement) -> str:
+    outcomes = [episode.record.success for episode in measured.episodes]
+    judged = [outcome for outcome in outcomes if outcome is not None]
+    return f"{sum(judged)} of {len(judged)} succeeded" if judged else "success is not recorded"
+
+
+def _names(names: set[str]) -> str:
+    known = sorted(name for name in names if name)
+    return ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "") or "not said"
+
+
+def _samples(store: EpisodeStore, measured: Measurement) -> Html:
+    cameras = [key for key, spec in store.spec.obs.items() if spec.is_image][:MAX_CAMERAS]
+    samples = figures.sample_indices(measured)
+    frames = [
+        picture(store.array(key)[int(measured.starts[i])], f"{measured.episodes[i].record.id}: {key}")
+        for key in cameras
+        for i in samples
+    ]
+    shown = [tag("div", *frames, class_="pictures")] if frames else []
+    intro = f"Actions of {len(samples)} episodes, from the shortest to the longest."
+    if frames:
+        intro += " The pictures show how each of them starts."
+    charts = grid(figures.trace_charts(measured))
+    return section("Samples", *shown, figures.sample_legend(measured), charts, intro=intro)
+
+
+def _grounds(measured: Measurement) -> Html:
+    jerk = figures.score_chart(
+        measured,
+        "jerk",
+        "Smoothness of the actions",
+        "mean squared jerk [(std/s³)²]" if measured.spec.rate_hz else "mean squared jerk [(std/step³)²]",
+        "Third difference of the recorded action in standard deviations; lower is smoother. Noise and "
+        "teleoperation jumps raise it.",
+    )
+    disagreement = figures.score_chart(
+        measured,
+        "disagreement",
+        "Episodes that act unlike the others",
+        "disagreement (random state = 1)",
+        "Each episode's part of the comparison beside. A high value may be a fault or the only good example "
+        "of another strategy: look before removing it.",
+    )
+    charts = [figures.length_chart(measured), figures.agreement_chart(measured), disagreement, jerk]
+    charts += figures.coverage_charts(measured)
+    return section("Lengths, consistency, smoothness, coverage", grid(c for c in charts if c is not None))
+
+
+def _dimensions(measured: Measurement) -> Html:
+    parts = []
+    for key in sorted(measured.arrays, key=lambda name: name != ACTION):
+        parts += [tag("h3", key), dimension_table(measured, key)]
+    intro = "Over all steps, in the units of the data. Actions first."
+    return section("Every dimension", *parts, intro=intro)
+
+
+def _episodes(measured: Measurement) -> Html:
+    intro = (
+        "An episode is kept unless a hard fact speaks against it: a failed demonstration, an exact copy, "
+        "a value that is not finite. Scores alone never exclude one. Idle counts steps; a click on a head sorts."
+    )
+    return section("Every episode", episode_table(measured), intro=intro)
+
+
+def _provenance(store: EpisodeStore, out: Path) -> Html:
+    command = shlex.join(["imitate", "report", f"data.path={store.path}", f"out={out}"])
+    said = {"content hash": tag("code", store.content_hash()), "imitate": __version__}
+    text = f"The same as JSON: {out.with_suffix('.json').name}, beside this page. To make both again:"
+    return section("Where this comes from", facts(said), paragraph(text), tag("pre", command))
