@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +92,10 @@ class WindowLoader:
         chosen = self._order(epochs[0]) if order is None else order
         return chosen[start : start + self._batch_size]
 
+    def episodes(self, step: int) -> np.ndarray:
+        """The episode (B,) of the store that each window of batch `step` is cut from."""
+        return self._sampler.episodes(self.indices(step))
+
     def batch(self, step: int) -> Batch:
         """Batch number `step` of the endless training order."""
         return self._assemble(self.indices(step))
@@ -101,7 +105,7 @@ class WindowLoader:
         for start in range(0, len(self), self._batch_size):
             yield self._assemble(np.arange(start, min(start + self._batch_size, len(self))))
 
-    def stream(self, start_step: int = 0) -> Iterator[Batch]:
+    def stream(self, start_step: int = 0) -> Generator[Batch, None, None]:
         """The batches from `start_step` on, without end, prepared ahead by a thread.
 
         Batches lie in pinned memory where there is a GPU. Close the iterator to end the thread.
