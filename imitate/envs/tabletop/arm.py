@@ -1,7 +1,8 @@
 """The arm in a running simulation: what its sensors read, where its servos go, and its inverse kinematics."""
 
-import mujoco
 import numpy as np
+
+from imitate.envs.offscreen import mujoco
 
 JOINTS = tuple(f"joint{number}" for number in range(1, 7))
 MAX_OPENING_M = 0.08

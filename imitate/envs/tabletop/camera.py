@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import mujoco
 import numpy as np
 
+from imitate.envs.offscreen import mujoco, open_renderer
 from imitate.envs.tabletop.scene import Scene
-from imitate.errors import EnvError
 from imitate.types import ArraySpec
 
 
@@ -30,13 +29,7 @@ class Cameras:
 
     def _renderer(self, size: tuple[int, int]) -> mujoco.Renderer:
         if size not in self._renderers:
-            try:
-                self._renderers[size] = mujoco.Renderer(self._scene.model, *size)
-            except Exception as error:
-                raise EnvError(
-                    f"off-screen drawing does not work here ({error}): run  apt-get install libosmesa6  and "
-                    "set MUJOCO_GL=osmesa, or MUJOCO_GL=egl on a machine with a GPU"
-                ) from error
+            self._renderers[size] = open_renderer(self._scene.model, *size)
         return self._renderers[size]
 
     def close(self) -> None:

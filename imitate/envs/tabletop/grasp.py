@@ -13,7 +13,7 @@ FUNNEL_MOUTH_M = 0.01
 
 
 def grasp(arm: Arm, point: np.ndarray, yaw: float, width_m: float) -> Waypoint | None:
-    """The next waypoint for taking hold at `point` (3,) m of something `width_m` wide; None once it is held."""
+    """The next waypoint to take hold at `point` (3,) m of something `width_m` wide; None once it is held."""
     way = point - arm.position
     turn = abs(yaw - arm.yaw)
     is_around = aside(way) < 0.02 and abs(way[2]) < 0.015

@@ -61,7 +61,7 @@ class PickPlace(Task):
         builder.add_box(cube, "object", half, name="cube", mass=CUBE_KG, condim=4)
         platform = builder.add_placed_body("platform")
         builder.add_box(platform, "fixture", PLATFORM_HALF_M)
-        builder.add_disc(platform, "mark", PLACED_RADIUS_M, 0.0005, pos=(0, 0, PLATFORM_HALF_M[2]))
+        builder.add_disc(platform, "mark", PLACED_RADIUS_M, 0.0005, pos=(0, 0, PLATFORM_HALF_M[2] + 0.001))
 
     def begin(self, scene: Scene, rng: np.random.Generator) -> None:
         """Draw where the cube and the platform are."""

@@ -15,6 +15,7 @@ BLOCK_LOW, BLOCK_HIGH = (0.40, -0.12, -0.4), (0.46, 0.12, 0.4)
 """Block centre x, y in m and yaw in rad."""
 GOAL_LOW, GOAL_HIGH = (0.56, -0.15), (0.64, 0.15)
 
+MARK_RADIUS_M = 0.05
 PUSHED_RADIUS_M = 0.025
 REST_SPEED_M_S = 0.03
 
@@ -57,13 +58,13 @@ class Push(Task):
         """A free block, and the mark on the table."""
         block = builder.add_free_body("block")
         builder.add_box(block, "object", BLOCK_HALF_M, name="block", mass=BLOCK_KG)
-        builder.add_disc(builder.add_placed_body("mark"), "mark", 0.05, 0.0005)
+        builder.add_disc(builder.add_placed_body("mark"), "mark", MARK_RADIUS_M, 0.0005)
 
     def begin(self, scene: Scene, rng: np.random.Generator) -> None:
         """Draw where the block and the mark are."""
         x, y, yaw = draw_in(rng, BLOCK_LOW, BLOCK_HIGH)
         scene.place("block", np.array([x, y, BLOCK_HALF_M[2]]), yaw)
-        scene.place("mark", np.array([*draw_in(rng, GOAL_LOW, GOAL_HIGH), 0.0]))
+        scene.place("mark", np.array([*draw_in(rng, GOAL_LOW, GOAL_HIGH), 0.001]))
 
     def observe(self, scene: Scene) -> dict[str, np.ndarray]:
         """Block, mark, and the displacements between gripper, block and mark."""

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-import mujoco
 import numpy as np
 
+from imitate.envs.offscreen import mujoco
 from imitate.envs.tabletop.arm import Arm
 
 ARM_XML = Path(__file__).with_name("arm.xml")
