@@ -1,0 +1,40 @@
+"""Errors help: the nearest name, and the extra to install."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imitate import errors
+from imitate.errors import ImitateError, MissingExtraError, import_extra, nearest
+
+
+def test_every_error_is_an_imitate_error() -> None:
+    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    raised = [cls for cls in classes if issubclass(cls, Exception)]
+    assert len(raised) == 8 and all(issubclass(cls, ImitateError) for cls in raised)
+
+
+def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
+    assert nearest("diffuson", ["bc", "diffusion"]) == " (did you mean 'diffusion'?)"
+    assert nearest("xyz", ["bc", "diffusion"]) == " (known: bc, diffusion)"
+    assert nearest("xyz", []) == ""
+
+
+@given(st.lists(st.text(min_size=1), min_size=1))
+def test_a_known_name_is_its_own_nearest(names: list[str]) -> None:
+    assert repr(names[0]) in nearest(names[0], names)
+
+
+def test_a_missing_extra_is_one_line_that_names_it() -> None:
+    with pytest.raises(MissingExtraError) as caught:
+        import_extra("no_such_suite.envs", "metaworld")
+    assert str(caught.value).startswith(
+        "no_such_suite is not installed: run  pip install 'imitate[metaworld]'"
+    )
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_installed_is_imported_and_our_own_faults_are_not_hidden() -> None:
+    assert import_extra("json", "none").dumps([]) == "[]"
+    with pytest.raises(ModuleNotFoundError, match=r"imitate\.nowhere"):
+        import_extra("imitate.nowhere", "none")
