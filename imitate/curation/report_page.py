@@ -9,7 +9,7 @@ from imitate import __version__
 from imitate.curation import figures
 from imitate.curation.measurement import Measurement
 from imitate.curation.tables import dimension_table, episode_table, group_table
-from imitate.curation.verdict import Finding, summary
+from imitate.curation.verdict import SIGNS, Finding, summary
 from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.page import (
     Html,
@@ -26,7 +26,7 @@ from imitate.page import (
     tag,
 )
 
-SIGNS = {"good": ("✓", "good"), "note": ("●", None), "problem": ("✕", "bad")}
+CLASSES = {"good": "good", "note": None, "problem": "bad"}
 MAX_CAMERAS = 3
 
 
@@ -47,7 +47,7 @@ def report_page(store: EpisodeStore, measured: Measurement, found: list[Finding]
 def _verdict(store: EpisodeStore, measured: Measurement, found: list[Finding]) -> Html:
     kept = sum(episode.keep for episode in measured.episodes)
     items = [
-        tag("li", tag("span", SIGNS[finding.level][0], class_=SIGNS[finding.level][1]), finding.text)
+        tag("li", tag("span", SIGNS[finding.level], class_=CLASSES[finding.level]), finding.text)
         for finding in found
     ]
     words = tag(
@@ -157,7 +157,7 @@ def _dimensions(measured: Measurement) -> Html:
 def _episodes(measured: Measurement) -> Html:
     intro = (
         "An episode is kept unless a hard fact speaks against it: a failed demonstration, an exact copy, "
-        "a value that is not finite. Scores alone never exclude one. Idle counts steps; a click on a head sorts."
+        "a value that is not finite. Scores alone never exclude one. Idle counts steps. Click a head to sort."
     )
     return section("Every episode", episode_table(measured), intro=intro)
 

@@ -11,6 +11,7 @@ from imitate.datasets.quality.ranges import DimensionRange
 from imitate.page import amount, percent
 
 Level = Literal["good", "note", "problem"]
+SIGNS: dict[Level, str] = {"good": "✓", "note": "●", "problem": "✕"}
 
 # Where similar states explain this share of the action or more, one action per state is a fair summary.
 CONSISTENT, MIXED = 0.2, 0.6
