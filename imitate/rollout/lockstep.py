@@ -23,7 +23,8 @@ from imitate.progress import SILENT, Progress, Task
 from imitate.rollout.host import EnvFacts, EpisodeResult, HostOrder, Recorder, SlotReport
 from imitate.rollout.workers import Place, places
 
-BATCH = 16
+BATCH = 32
+"""The cost of a policy call grows far slower than its rows: 8 to 32 rows cost a CPU little more than one."""
 
 
 @dataclass(frozen=True)

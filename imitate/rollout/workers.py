@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -122,14 +123,33 @@ def _context() -> Any:
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver  # not everywhere
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
+    with _ignoring_ctrl_c():
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def _ignoring_ctrl_c() -> Iterator[None]:
+    """Processes that start in this block ignore Ctrl-C from their first moment on.
+
+    It reaches the whole process group, and would otherwise cut an import short with a traceback.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _serve(pipe: Connection, order: HostOrder) -> None:
     """The life of a worker: build, then answer each message, until the pipe closes."""
-    # A Ctrl-C reaches the whole process group; only the parent decides what it means.
+    # Signals to the whole process group mean what the parent makes of them; it ends us by closing the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
