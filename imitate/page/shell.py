@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.image import imsave
 
 from imitate.errors import DataError
-from imitate.page.markup import Html, escape, joined, paragraph, tag
+from imitate.page.markup import Html, joined, paragraph, tag
 
 # The browser itself refuses to fetch anything: all there is stands in the page. Only our own script runs.
 POLICY = (
@@ -100,7 +100,7 @@ def picture(pixels: np.ndarray, caption: object) -> Html:
     return tag("figure", tag("img", src=source, alt=caption, class_="picture"), tag("figcaption", caption))
 
 
-def video(path: Path, caption: object, failed: bool = False) -> Html:
+def video(path: Path, caption: object, failed: bool | None = None) -> Html:
     """An mp4 file embedded in the page; a failed episode is marked by frame, sign and word."""
     try:
         encoded = base64.b64encode(path.read_bytes()).decode()
@@ -110,10 +110,11 @@ def video(path: Path, caption: object, failed: bool = False) -> Html:
     player = tag(
         "video", src=source, controls=True, muted=True, loop=True, playsinline=True, preload="metadata"
     )
-    mark = tag("span", "✕ failed" if failed else "✓ success", class_="bad" if failed else "good")
+    words = {True: ("✕ failed ", "bad"), False: ("✓ success ", "good"), None: ("", None)}
+    mark = tag("span", words[failed][0], class_=words[failed][1])
     return tag(
         "figure",
         player,
-        tag("figcaption", mark, " ", escape(caption)),
+        tag("figcaption", mark, caption),
         class_="video failed" if failed else "video",
     )

@@ -1,0 +1,253 @@
+"""The page of an experiment: what the policy achieves first, then how it was trained and how to repeat it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imitate.errors import ImitateError
+from imitate.evaluation import curves
+from imitate.evaluation.result import RolloutResult
+from imitate.evaluation.traces import validation_trace
+from imitate.page import (
+    Html,
+    amount,
+    card,
+    facts,
+    grid,
+    headline,
+    interval_bar,
+    outcome_strip,
+    paragraph,
+    percent,
+    render,
+    section,
+    table,
+    tag,
+    video,
+    write_whole,
+)
+from imitate.parts import TARGET
+from imitate.rollout import EpisodeResult
+from imitate.training.logs import LOG, read_log
+from imitate.training.run import CONFIG
+
+CARD_ROWS = 9
+
+
+def write_experiment_page(
+    path: Path, result: RolloutResult, run_folder: Path | None = None, videos: Sequence[Path] = ()
+) -> Path:
+    """Write the page of `result` to `path` and return it.
+
+    `run_folder` adds how the policy was trained, as far as its files say; `videos` are mp4 files named in
+    result.videos, embedded whole. Raises DataError where a video cannot be read or the page not be written.
+    """
+    rows = read_log(run_folder / LOG) if run_folder is not None and (run_folder / LOG).exists() else []
+    config = _read_config(run_folder)
+    parts = [
+        _answer(result),
+        _about(result, config, rows),
+        _videos(result, videos),
+        _learning(result, config, rows),
+        _actions(rows, run_folder),
+        _episodes(result),
+        _provenance(result, config),
+    ]
+    return write_whole(path, render(_title(result), *(part for part in parts if part is not None)))
+
+
+def _title(result: RolloutResult) -> str:
+    origin = result.provenance
+    return f"{_part_name(origin.get('policy'))} on {_part_name(origin.get('env'))}"
+
+
+def _answer(result: RolloutResult) -> Html:
+    low, high = result.interval
+    count = len(result.episodes)
+    words = [
+        paragraph(
+            tag("strong", f"{result.successes} of {count} episodes succeeded."), f" {_success(result)}"
+        ),
+        paragraph(
+            f"True success rates from {percent(low)} to {percent(high)} fit this result "
+            f"(95 % Wilson interval over {count} episodes on fixed seeds)."
+        ),
+        interval_bar(result.success_rate, low, high),
+    ]
+    big = tag("div", percent(result.success_rate), class_="big")
+    box = tag("div", big, tag("div", *words, class_="words"), class_="answer")
+    return headline(_title(result), "Evaluation of a policy", box, _secondary(result))
+
+
+def _success(result: RolloutResult) -> str:
+    return f"Success means: {result.success_definition}." if result.success_definition else ""
+
+
+def _secondary(result: RolloutResult) -> Html:
+    low, high = result.score_interval
+    text = ""
+    if result.score_name != "success":
+        text = f"Mean score {result.mean_score:.3f} [{low:.3f}, {high:.3f}] ({result.score_name}). "
+    needed = [e.steps_to_success for e in result.episodes if e.steps_to_success is not None]
+    if needed:
+        seconds = f" ({np.median(needed) / result.rate_hz:.1f} s)" if result.rate_hz else ""
+        text += f"Half of the successful episodes took at most {np.median(needed):.0f} steps{seconds}, "
+        text += f"where {result.max_steps} were allowed."
+    return paragraph(text)
+
+
+def _about(result: RolloutResult, config: Mapping[str, Any], rows: curves.Rows) -> Html:
+    origin = result.provenance
+    data = {**_flat(config.get("data")), "content hash": _short(origin.get("data_hash"))}
+    training = {"steps": amount(origin.get("training_step")), **_training(rows), **_flat(config.get("optim"))}
+    cards = {
+        "Policy": {"method": _part_name(origin.get("policy")), **_flat(origin.get("policy"))},
+        "Environment": {"task": _part_name(origin.get("env")), **_flat(origin.get("env")), **_rate(result)},
+        "Data": data,
+        "Training": training,
+    }
+    shown = [card(name, dict(list(pairs.items())[:CARD_ROWS])) for name, pairs in cards.items()]
+    return section("What was evaluated", grid(shown))
+
+
+def _rate(result: RolloutResult) -> dict[str, str]:
+    rate = {"control rate": f"{result.rate_hz:g} Hz"} if result.rate_hz else {}
+    return rate | {"episode limit": f"{result.max_steps} steps"}
+
+
+def _training(rows: curves.Rows) -> dict[str, str]:
+    times = [row["time_s"] for row in rows if "time_s" in row]
+    return {"time": f"{times[-1] / 60:.1f} minutes"} if times else {}
+
+
+def _videos(result: RolloutResult, videos: Sequence[Path]) -> Html | None:
+    if not videos:
+        return None
+    by_seed = {episode.seed: episode for episode in result.episodes}
+    seeds = {Path(file).name: seed for seed, file in result.videos.items()}
+    shown = [_video(path, by_seed.get(seeds.get(path.name, -1))) for path in videos]
+    intro = "In real time. Up to half of them are chosen among the failures, so they are not typical."
+    return section("Episodes to watch", grid(shown), intro=intro)
+
+
+def _video(path: Path, episode: EpisodeResult | None) -> Html:
+    if episode is None:
+        return video(path, path.name, None)
+    return video(path, f"seed {episode.seed}, {episode.length} steps", not episode.success)
+
+
+def _learning(result: RolloutResult, config: Mapping[str, Any], rows: curves.Rows) -> Html | None:
+    episodes = _mapping(config.get("train")).get("eval_episodes")
+    charts = [
+        curves.success_chart(rows, episodes, result.provenance.get("training_step")),
+        curves.loss_chart(rows),
+        curves.rate_chart(rows),
+    ]
+    shown = [one for one in charts if one is not None]
+    return section("How it learnt", grid(shown)) if shown else None
+
+
+def _actions(rows: curves.Rows, run_folder: Path | None) -> Html | None:
+    errors = curves.error_charts(rows)
+    traces: list[Html] = []
+    said: list[Html] = []
+    if run_folder is not None:
+        try:
+            found = validation_trace(run_folder)
+            traces = curves.trace_charts(found)
+            below = (
+                f"Below: the held-out episode {found.episode_id}; each chunk starts from what was recorded."
+            )
+            said = [paragraph(below, class_="note")]
+        except ImitateError as error:
+            said = [paragraph(f"Predicted against recorded actions are not shown: {error}", class_="note")]
+    if not errors and not traces:
+        return None
+    intro = "How far predicted actions are from recorded ones on episodes that were not trained on."
+    return section("Action error", grid(errors), *said, grid(traces), intro=intro)
+
+
+def _episodes(result: RolloutResult) -> Html:
+    strip = outcome_strip([(episode.success, f"seed {episode.seed}") for episode in result.episodes])
+    head = ["seed", "outcome", "score", "steps", "steps to success", "return"]
+    rows = [
+        [
+            str(episode.seed),
+            _outcome(episode),
+            f"{episode.score:.3f}",
+            str(episode.length),
+            "–" if episode.steps_to_success is None else str(episode.steps_to_success),
+            amount(episode.total_reward),
+        ]
+        for episode in result.episodes
+    ]
+    whole = tag("div", table(head, rows, numeric=(0, 2, 3, 4, 5)), class_="tall")
+    intro = "One box per episode: filled for success, a cross for failure. Click a head to sort."
+    return section("Every episode", strip, whole, intro=intro)
+
+
+def _outcome(episode: EpisodeResult) -> Html:
+    return (
+        tag("span", "✓ success", class_="good") if episode.success else tag("span", "✕ failed", class_="bad")
+    )
+
+
+def _provenance(result: RolloutResult, config: Mapping[str, Any]) -> Html:
+    origin = result.provenance
+    keys = ("date", "device", "commit", "checkpoint", "checkpoint_hash", "training_commit", "data_hash")
+    said: dict[str, object] = {
+        key.replace("_", " "): tag("code", origin[key]) for key in keys if origin.get(key)
+    }
+    speed = result.timing
+    if "env_steps_per_s" in speed:
+        said["simulation"] = f"{speed['env_steps_per_s']:.0f} steps/s"
+        said["inference"] = f"{speed['policy_ms_per_call']:.1f} ms per batched call"
+    versions = ", ".join(f"{name} {version}" for name, version in _mapping(origin.get("versions")).items())
+    repeat = [paragraph("To repeat it:"), tag("pre", origin["command"])] if origin.get("command") else []
+    settings = {"rollout": origin.get("rollout"), "run": config or None}
+    more = [
+        tag(
+            "details", tag("summary", f"Every setting of the {name}"), tag("pre", json.dumps(value, indent=1))
+        )
+        for name, value in settings.items()
+        if value
+    ]
+    whole = [facts(said), *repeat, *more, paragraph(versions, class_="note")]
+    return section("Where this comes from", *whole)
+
+
+def _read_config(run_folder: Path | None) -> dict[str, Any]:
+    """The settings of the run; nothing where they cannot be read, since the page does not depend on them."""
+    try:
+        return dict(_mapping(json.loads((run_folder / CONFIG).read_text()))) if run_folder else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _part_name(part: Any) -> str:
+    """A part's class without "Config", and its task where it names one: "MetaWorld reach-v3"."""
+    target = str(_mapping(part).get(TARGET, "unknown")).rpartition(".")[2].removesuffix("Config")
+    task = _mapping(part).get("task")
+    return f"{target} {task}" if isinstance(task, str) else target
+
+
+def _flat(part: Any, prefix: str = "") -> dict[str, object]:
+    """The settings of a part by dotted name, without the import paths."""
+    pairs: dict[str, object] = {}
+    for key, value in _mapping(part).items():
+        if isinstance(value, Mapping):
+            pairs |= _flat(value, f"{prefix}{key}.")
+        elif key != TARGET and value not in (None, "", []):
+            pairs[f"{prefix}{key}"] = ", ".join(map(str, value)) if isinstance(value, list) else value
+    return pairs
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _short(digest: object) -> Html:
+    return tag("code", str(digest or "unknown")[:12])
