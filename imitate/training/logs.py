@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from imitate.errors import import_extra
+from imitate.training.run import Position
+
+LOG = "log.jsonl"
 
 Row = Mapping[str, float]
 
@@ -21,10 +24,10 @@ class Log(Protocol):
 class JsonLog:
     """One JSON object per line, on disk as soon as it is written."""
 
-    def __init__(self, path: Path, resumed_step: int) -> None:
+    def __init__(self, path: Path, kept_rows: int) -> None:
         self.path = path
         # A run killed after its last save has rows of steps that are now done again.
-        kept = [row for row in read_log(path) if row["step"] <= resumed_step] if path.exists() else []
+        kept = read_log(path)[:kept_rows] if path.exists() else []
         unfinished = path.with_name(f".{path.name}.unfinished")
         unfinished.write_text("".join(json.dumps(row) + "\n" for row in kept))
         unfinished.replace(path)
@@ -93,12 +96,12 @@ def read_log(path: Path) -> list[dict[str, float]]:
 
 
 @contextmanager
-def open_logs(folder: Path, resumed_step: int, wandb: str, config: Mapping[str, Any]) -> Iterator[Logs]:
-    """Every log of the run in `folder`, continued after `resumed_step`; closed with the context."""
+def open_logs(folder: Path, position: Position, wandb: str, config: Mapping[str, Any]) -> Iterator[Logs]:
+    """Every log of the run in `folder`, continued from `position`; closed with the context."""
     with ExitStack() as stack:
-        logs: list[Log] = [JsonLog(folder / "log.jsonl", resumed_step)]
+        logs: list[Log] = [JsonLog(folder / LOG, position.log_rows)]
         try:
-            board = TensorBoardLog(folder / "tb", resumed_step)
+            board = TensorBoardLog(folder / "tb", position.step)
             stack.callback(board.close)
             logs.append(board)
         except ModuleNotFoundError:

@@ -6,8 +6,12 @@
 What happens now and then (watch.py) has no influence on the weights.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Protocol
+
+import numpy as np
+import torch
 
 from imitate.errors import TrainingError
 from imitate.progress import SILENT, Progress
@@ -23,14 +27,14 @@ from imitate.types import Batch
 class Windows(Protocol):
     """Where batches come from; the batch of a step is the same every time it is asked for."""
 
-    def stream(self, start: int = 0) -> Iterator[Batch]:
-        """The batches of steps start, start + 1, … without end."""
+    def stream(self, start_step: int = 0) -> Generator[Batch, None, None]:
+        """The batches from `start_step` on, without end."""
 
-    def episodes_of(self, step: int) -> list[str]:
-        """The ids of the episodes that the batch of `step` is cut from."""
+    def batch(self, step: int) -> Batch:
+        """The batch of one step."""
 
-    def epoch_batches(self) -> Iterator[Batch]:
-        """Every window once."""
+    def episodes(self, step: int) -> np.ndarray:
+        """The index (B,) of the episode that each window of the batch is cut from."""
 
 
 def train(
@@ -50,24 +54,38 @@ def train(
     """
     position = folder.open(learner, resume)
     with (
-        open_logs(folder.path, position.step, learner.config.wandb, folder.run.to_json()) as logs,
+        open_logs(folder.path, position, learner.config.wandb, folder.run.to_json()) as logs,
         interrupts() as signals,
         progress.task("train", 100.0, "%") as bar,
+        closing(windows.stream(position.step)) as batches,
     ):
         watch = Watch(learner, validation, folder, evaluate, position, logs, signals, bar)
-        batches = windows.stream(position.step)
         try:
             while (done := watch.before_step()) < 1.0:
                 watch.after_step(learner.step(next(batches), position.step, done))
             return watch.finish()
         except NotFiniteError as error:
             raise _explained(error, windows, folder) from error
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"train.batch_size={learner.config.batch_size} does not fit into the memory of "
+                f"{learner.device}: lower it; {folder.kept()}"
+            ) from error
 
 
 def _explained(error: NotFiniteError, windows: Windows, folder: RunFolder) -> TrainingError:
-    episodes = windows.episodes_of(error.step)
-    shown = ", ".join(episodes[:8]) + (" …" if len(episodes) > 8 else "")
-    return TrainingError(
-        f"{error.name} is {error.value} at step {error.step}, whose batch is cut from episodes {shown}; "
-        f"{folder.kept()}"
-    )
+    batch, episodes = windows.batch(error.step), windows.episodes(error.step)
+    arrays = [*batch.obs.values(), batch.action, batch.weight]
+    broken = ~torch.stack(
+        [a.flatten(1).isfinite().all(1) if a.ndim > 1 else a.isfinite() for a in arrays]
+    ).all(0)
+    if broken.any():
+        cause = f"its data is not finite in episodes {_listed(episodes[broken.numpy()])}"
+    else:
+        cause = f"its data, of episodes {_listed(episodes)}, is finite: try a smaller optim.lr"
+    return TrainingError(f"{error.name} is {error.value} at step {error.step}; {cause}; {folder.kept()}")
+
+
+def _listed(episodes: np.ndarray) -> str:
+    numbers = [str(number) for number in np.unique(episodes)]
+    return ", ".join(numbers[:8]) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -38,23 +39,27 @@ class Meter:
 
     def require_finite(self) -> None:
         """Raise NotFiniteError for the first step, not yet looked at, with a loss or gradient that is not."""
-        unchecked = self._rows[self._checked :]
-        self._checked = len(self._rows)
-        if not unchecked or bool(
-            torch.stack([row["loss"] + row["grad_norm"] for _, row in unchecked]).isfinite().all()
-        ):
-            return
-        for step, row in unchecked:
-            for name in ("loss", "grad_norm"):
-                if not math.isfinite(float(row[name])):
-                    raise NotFiniteError(step, name, float(row[name]))
+        began = time.perf_counter()
+        unchecked, self._checked = self._rows[self._checked :], len(self._rows)
+        if unchecked and not bool(torch.stack([_sum(row) for _, row in unchecked]).isfinite().all()):
+            raise next(_culprits(unchecked))
+        # Here a GPU is waited for: the steps took this time as well.
+        self._seconds += time.perf_counter() - began
 
-    def take(self) -> dict[str, float]:
-        """The mean of every scalar as "train/<name>", and the steps per second; then starts anew."""
-        rows, seconds = [row for _, row in self._rows], self._seconds
-        self._rows, self._checked, self._seconds = [], 0, 0.0
-        means = {
-            f"train/{name}": float(torch.stack([row[name] for row in rows]).float().mean())
-            for name in rows[0]
-        }
-        return {**means, "train/steps_per_s": len(rows) / seconds}
+    def means(self) -> dict[str, float]:
+        """The mean of every scalar as "train/<name>", and the steps per second without what lay between."""
+        rows = [row for _, row in self._rows]
+        means = {name: float(torch.stack([row[name] for row in rows]).float().mean()) for name in rows[0]}
+        speed = {"train/steps_per_s": len(rows) / self._seconds}
+        return {f"train/{name}": value for name, value in means.items()} | speed
+
+
+def _sum(row: dict[str, Tensor]) -> Tensor:
+    return row["loss"] + row["grad_norm"]
+
+
+def _culprits(rows: list[tuple[int, dict[str, Tensor]]]) -> Iterator[NotFiniteError]:
+    for step, row in rows:
+        for name in ("loss", "grad_norm"):
+            if not math.isfinite(float(row[name])):
+                yield NotFiniteError(step, name, float(row[name]))

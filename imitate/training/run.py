@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from imitate.checkpoint import BEST, LAST, CheckpointInfo, describe, read, save
+from imitate.datasets.loader import DataConfig
 from imitate.env import EnvConfig
 from imitate.errors import CheckpointError, ConfigError
 from imitate.parts import to_json
@@ -36,17 +37,25 @@ FREE_KEYS = {
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that defines a run. env is None where there is no simulator; data is its config part."""
+    """Everything that defines a run. env is None where there is no simulator."""
 
     policy: PolicyConfig
     env: EnvConfig | None
-    data: Any
+    data: DataConfig
     optim: AdamWConfig
     train: TrainConfig
 
     def to_json(self) -> dict[str, Any]:
         """The settings as plain JSON."""
         return {f.name: to_json(getattr(self, f.name)) for f in fields(self)}
+
+    def seeds(self) -> dict[str, int]:
+        """Where all randomness of the run comes from."""
+        return {
+            "train": self.train.seed,
+            "split": self.data.split_seed,
+            "evaluation": self.train.eval_seed,
+        }
 
 
 @dataclass(frozen=True)
@@ -66,13 +75,14 @@ class Score:
 
 @dataclass
 class Position:
-    """Where a run stands: the steps and seconds done, what of the watching is done, the best score so far."""
+    """Where a run stands: the steps and seconds done, how often it was watched, the best score so far."""
 
     step: int = 0
     elapsed_s: float = 0.0
     validations: int = 0
     evaluations: int = 0
     best: Score | None = None
+    log_rows: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain JSON values; `from_json` is its inverse."""
@@ -85,25 +95,29 @@ class Position:
         return cls(**{**value, "best": None if best is None else Score(**best)})
 
 
-class RunFolder:
-    """The folder of one run."""
+def require_usable(path: Path, run: Run, resume: bool) -> None:
+    """Raise ConfigError where `path` holds a run and `resume` is false, or a run with other settings."""
+    if not (path / CONFIG).exists():
+        return
+    if not resume:
+        raise ConfigError(
+            f"out={path} already holds a run: add resume=true to continue it, or choose another out="
+        )
+    _require_same_settings(path / CONFIG, run.to_json())
 
-    def __init__(self, path: Path, run: Run, data_hash: str, split_seed: int) -> None:
+
+class RunFolder:
+    """The folder of `run`, trained on data with the content hash `data_hash`."""
+
+    def __init__(self, path: Path, run: Run, data_hash: str) -> None:
         self.path, self.run, self.data_hash = path, run, data_hash
-        self.seeds = {"train": run.train.seed, "evaluation": run.train.eval_seed, "split": split_seed}
 
     def open(self, learner: Learner, resume: bool) -> Position:
         """Make the folder, or with `resume` bring `learner` to where the run in it stands.
 
-        Raises ConfigError where a run is there and `resume` is false, or its settings differ from these;
-        CheckpointError where its last checkpoint does not fit.
+        Raises what `require_usable` raises, and CheckpointError where the last checkpoint does not fit.
         """
-        if (self.path / CONFIG).exists() and not resume:
-            raise ConfigError(
-                f"out={self.path} already holds a run: add resume=true to continue it, or choose another out="
-            )
-        if (self.path / CONFIG).exists():
-            require_same_settings(self.path / CONFIG, self.run.to_json())
+        require_usable(self.path, self.run, resume)
         self.path.mkdir(parents=True, exist_ok=True)
         _write_whole(self.path / CONFIG, json.dumps(self.run.to_json(), indent=2) + "\n")
         return self._restore(learner) if (self.path / LAST).exists() else Position()
@@ -145,20 +159,20 @@ class RunFolder:
             policy,
             self.run.env,
             data_hash=self.data_hash,
-            seeds=self.seeds,
+            seeds=self.run.seeds(),
             step=position.step,
             metrics=metrics,
             training=position.to_json(),
         )
 
 
-def require_same_settings(file: Path, now: Mapping[str, Any]) -> None:
+def _require_same_settings(file: Path, now: Mapping[str, Any]) -> None:
     """Raise ConfigError naming the first key in which `now` differs from the settings stored in `file`."""
     try:
         then = json.loads(file.read_text())
     except json.JSONDecodeError as error:
         raise ConfigError(f"{file} is damaged and cannot be resumed from: {error}") from error
-    before, after = flat(then), flat(now)
+    before, after = _flat(then), _flat(now)
     for key in sorted({*before, *after} - FREE_KEYS):
         if before.get(key) != after.get(key):
             raise ConfigError(
@@ -167,7 +181,7 @@ def require_same_settings(file: Path, now: Mapping[str, Any]) -> None:
             )
 
 
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries and lists as one level of dotted keys."""
     if isinstance(value, Mapping):
         items = [(str(key), item) for key, item in value.items()]
@@ -177,7 +191,7 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: value}
     merged: dict[str, Any] = {}
     for key, item in items:
-        merged |= flat(item, f"{prefix}.{key}" if prefix else key)
+        merged |= _flat(item, f"{prefix}.{key}" if prefix else key)
     return merged
 
 

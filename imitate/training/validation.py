@@ -4,8 +4,7 @@ For watching only: the checkpoint with the lowest validation loss is often far f
 (Mandlekar et al., arXiv 2108.03298), so `best` is chosen by rollouts.
 """
 
-from collections.abc import Iterable
-from itertools import islice
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -13,12 +12,19 @@ from torch import Tensor
 from imitate.policy import Policy
 from imitate.types import Batch, DataSpec
 
-# Enough for a smooth curve; sampling chunks is many times the cost of a loss.
-MAX_BATCHES = 4
+# Enough for a smooth curve; sampling chunks costs many times what a loss costs.
+WINDOWS = 512
+
+
+class Batches(Protocol):
+    """Batches of windows in random order."""
+
+    def batch(self, step: int) -> Batch:
+        """One of them, the same every time."""
 
 
 @torch.no_grad()
-def validate(policy: Policy, batches: Iterable[Batch], device: torch.device) -> dict[str, float]:
+def validate(policy: Policy, batches: Batches, device: torch.device) -> dict[str, float]:
     """The loss, and the mean absolute difference of predicted and recorded actions per dimension.
 
     Action errors are in physical units over the executed steps; padded steps do not count. The noise is the
@@ -30,11 +36,14 @@ def validate(policy: Policy, batches: Iterable[Batch], device: torch.device) -> 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.random.default_generator.manual_seed(0)
         generator = torch.Generator().manual_seed(0)
-        for batch in (each.to(device) for each in islice(batches, MAX_BATCHES)):
+        seen = 0
+        while seen < WINDOWS:
+            batch = batches.batch(len(losses)).to(device)
             losses.append(policy.loss(batch))
             error, is_pad = action_error(policy, batch, generator)
             errors += error.masked_fill(is_pad[..., None], 0.0).sum(dim=(0, 1))
             steps += (~is_pad).sum()
+            seen += len(batch)
     row = {f"validation/{name}": float(torch.stack([x[name] for x in losses]).mean()) for name in losses[0]}
     mean = (errors / steps).tolist()
     return row | {f"action_error/{name}": e for name, e in zip(action_names(policy.spec), mean, strict=True)}

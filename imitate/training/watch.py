@@ -1,9 +1,8 @@
 """Everything around the steps: log, validate, roll out, save, show, and stop when asked to."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from torch import Tensor
 
@@ -14,20 +13,12 @@ from imitate.training.learner import Learner
 from imitate.training.logs import Logs
 from imitate.training.meter import Meter
 from imitate.training.run import Position, RunFolder, Score
-from imitate.training.validation import validate
-from imitate.types import Batch
+from imitate.training.validation import Batches, validate
 
 Evaluate = Callable[[Policy, int], Score]
 """Rolls out a policy as it is after so many steps."""
 
 SHOW_EVERY_S = 0.5
-
-
-class Episodes(Protocol):
-    """Where validation windows come from."""
-
-    def epoch_batches(self) -> Iterator[Batch]:
-        """Every window once."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +34,7 @@ class Watch:
     """Looks after one run; `position` is where it stands and is kept up to date here."""
 
     learner: Learner
-    validation: Episodes | None
+    validation: Batches | None
     folder: RunFolder
     evaluate: Evaluate | None
     position: Position
@@ -105,9 +96,9 @@ class Watch:
         self._show()
         return Result(self.position, self.metrics)
 
-    def _validate(self, validation: Episodes) -> None:
+    def _validate(self, validation: Batches) -> None:
         policy = self.learner.ema.averaged()
-        self._record(validate(policy, validation.epoch_batches(), self.learner.device))
+        self._record(validate(policy, validation, self.learner.device))
 
     def _roll_out(self, evaluate: Evaluate) -> None:
         with self.signals.at_once():
@@ -121,11 +112,13 @@ class Watch:
     def _log(self) -> None:
         self.meter.require_finite()
         learning_rate = self.learner.optimizer.param_groups[0]["lr"]
-        self._record({**self.meter.take(), "train/learning_rate": learning_rate})
+        self._record({**self.meter.means(), "train/learning_rate": learning_rate})
+        self.meter = Meter()
 
     def _record(self, row: dict[str, float]) -> None:
         self.metrics |= row
         self.logs.write(self.position.step, {"time_s": round(self.position.elapsed_s, 3), **row})
+        self.position.log_rows += 1
 
     def _save_last(self) -> None:
         self.meter.require_finite()
@@ -134,11 +127,12 @@ class Watch:
 
     def _show(self) -> None:
         self._shown = time.monotonic()
-        notes = [f"step {self.position.step}"]
-        notes += [f"loss {self.metrics['train/loss']:.4f}"] if "train/loss" in self.metrics else []
-        notes += [f"{self.metrics['train/steps_per_s']:.1f} steps/s"] if "train/loss" in self.metrics else []
+        recent = self.meter.means() if len(self.meter) else self.metrics
+        note = f"step {self.position.step}"
+        if "train/loss" in recent:
+            note += f", loss {recent['train/loss']:.4f}, {recent['train/steps_per_s']:.1f} steps/s"
         if self.position.best is not None:
-            notes.append(f"best success {self.position.best.success_rate:.2f}")
+            note += f", best success {self.position.best.success_rate:.2f}"
         done = self.done
-        self.bar.advance(100 * (done - self._shown_done), ", ".join(notes))
+        self.bar.advance(100 * (done - self._shown_done), note)
         self._shown_done = done

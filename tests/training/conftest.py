@@ -1,6 +1,6 @@
-"""A small problem to train on: the action is a linear map of the observation, over a few short episodes."""
+"""A small problem to train on: the action is a linear map of the observation, over endless windows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from imitate.datasets.loader import DataConfig
 from imitate.normalize import ArrayStatistics
 from imitate.policies.diffusion import DiffusionConfig
 from imitate.policies.nets.film_mlp import FilmMlpConfig
@@ -24,7 +25,7 @@ HORIZONS = Horizons(obs_steps=2, pred_steps=4, action_steps=2)
 
 @dataclass
 class LinearWindows:
-    """Windows cut from 5 episodes of 20 steps; `poisoned` is a step whose batch holds a NaN."""
+    """Endless windows, row i of each from episode i; `poisoned` is a step whose batch holds a NaN."""
 
     batch_size: int = 16
     seed: int = 0
@@ -35,7 +36,7 @@ class LinearWindows:
         state = rng.normal(size=(self.batch_size, 1, 3)).astype(np.float32).repeat(5, axis=1)
         action = np.stack([state[..., 0] + state[..., 1], state[..., 2]], axis=-1)[:, 1:]
         if step == self.poisoned:
-            action[0, 0] = np.nan
+            action[3, 0] = np.nan
         return Batch(
             {"state": torch.from_numpy(state[:, :2])},
             torch.from_numpy(action),
@@ -43,16 +44,13 @@ class LinearWindows:
             torch.ones(self.batch_size),
         )
 
-    def stream(self, start: int = 0) -> Iterator[Batch]:
+    def stream(self, start_step: int = 0) -> Generator[Batch, None, None]:
         while True:
-            yield self.batch(start)
-            start += 1
+            yield self.batch(start_step)
+            start_step += 1
 
-    def episodes_of(self, step: int) -> list[str]:
-        return ["ep_0", "ep_3"]
-
-    def epoch_batches(self) -> Iterator[Batch]:
-        return iter([self.batch(10_000 + i) for i in range(2)])
+    def episodes(self, step: int) -> np.ndarray:
+        return np.arange(self.batch_size)
 
 
 def statistics() -> dict[str, ArrayStatistics]:
@@ -91,8 +89,8 @@ def trial(tmp_path: Path) -> Callable[..., Trial]:
         torch.manual_seed(train.seed)
         built = policy.build(SPEC)
         built.normalizer.fit(statistics())
-        run = Run(policy, None, {"path": "toy"}, optim, train)
-        return Trial(Learner(built, optim, train), RunFolder(tmp_path / name, run, "abc", 0))
+        run = Run(policy, None, DataConfig("toy"), optim, train)
+        return Trial(Learner(built, optim, train), RunFolder(tmp_path / name, run, "abc"))
 
     return make
 

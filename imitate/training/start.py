@@ -1,0 +1,73 @@
+"""From the settings of a run to its training: environment, data, policy, and the loop."""
+
+from pathlib import Path
+
+import torch
+
+from imitate.datasets.loader import prepare
+from imitate.env import EnvConfig
+from imitate.policy import Policy
+from imitate.progress import SILENT, Progress
+from imitate.rollout import rollout
+from imitate.training.config import TrainConfig
+from imitate.training.learner import Learner
+from imitate.training.loop import train
+from imitate.training.run import Run, RunFolder, Score, require_usable
+from imitate.training.watch import Evaluate, Result
+from imitate.types import DataSpec
+
+
+def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT) -> Result:
+    """Train as `run` says into the folder `out`, or with `resume` go on with the run that is there.
+
+    Raises what imitate.training.loop.train raises, and ConfigError, DataError or SpecError before training
+    where settings, data and environment do not fit together.
+    """
+    require_usable(out, run, resume)
+    config = run.train
+    expected = None if run.env is None else spec_of(run.env)
+    data = prepare(run.data, run.policy.horizons, expected, config.batch_size, config.seed)
+    torch.manual_seed(config.seed)
+    policy = run.policy.build(data.spec)
+    policy.normalizer.fit(data.statistics)
+    progress.say(described(policy, len(data.train), len(data.train_episodes), len(data.val_episodes), config))
+    return train(
+        Learner(policy, run.optim, config),
+        data.train,
+        data.validation,
+        RunFolder(out, run, data.data_hash),
+        evaluate=None if run.env is None or not config.evaluations else simulator(run.env, config, progress),
+        resume=resume,
+        progress=progress,
+    )
+
+
+def spec_of(env: EnvConfig) -> DataSpec:
+    """What `env` observes and how it is driven; raises MissingExtraError where it cannot be made."""
+    made = env.build()
+    try:
+        return made.data_spec
+    finally:
+        made.close()
+
+
+def simulator(env: EnvConfig, config: TrainConfig, progress: Progress) -> Evaluate:
+    """Rolls a policy out in `env`, on the same seeds every time."""
+    seeds = range(config.eval_seed, config.eval_seed + config.eval_episodes)
+    device = config.torch_device()
+
+    def evaluate(policy: Policy, step: int) -> Score:
+        played = rollout(policy, env, seeds, workers=config.eval_workers, device=device, progress=progress)
+        return Score(played.success_rate, played.mean_score, step)
+
+    return evaluate
+
+
+def described(policy: Policy, windows: int, episodes: int, held_out: int, config: TrainConfig) -> str:
+    """What is about to be trained on what, in one line."""
+    weights = sum(p.numel() for p in policy.parameters())
+    precision = str(config.autocast_dtype()).removeprefix("torch.")
+    return (
+        f"training {type(policy).__name__} with {weights / 1e6:.1f} M weights on {windows} windows of "
+        f"{episodes} episodes ({held_out} held out), {config.torch_device()}, {precision}"
+    )
