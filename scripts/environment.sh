@@ -143,7 +143,7 @@ RENDER_ONE='import mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string("<mujo
 
 choose_rendering() {
     local gl
-    for gl in ${MUJOCO_GL:-} egl osmesa; do
+    for gl in ${MUJOCO_GL:-} osmesa egl; do
         if MUJOCO_GL="$gl" "$PYTHON" -c "$RENDER_ONE" >/dev/null 2>&1; then
             export MUJOCO_GL="$gl"
             return
