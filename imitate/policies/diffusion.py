@@ -27,7 +27,7 @@ class DiffusionConfig:
 
     train_steps noise levels of `schedule` are trained on, inference_steps of them are used to act; the
     network predicts `prediction`. clip_sample keeps every estimate of the clean chunk inside [-1, 1], the
-    demonstrated range, and so needs min-max normalisation of actions.
+    demonstrated range, and so needs min-max normalisation of actions; epsilon cannot do without it.
     """
 
     horizons: Horizons = field(default_factory=Horizons)
@@ -46,6 +46,11 @@ class DiffusionConfig:
             raise ConfigError(
                 f"policy.clip_sample is true, but policy.action_normalization is "
                 f"{self.action_normalization!r}, which is not bounded by 1: set policy.clip_sample=false"
+            )
+        if self.prediction == "epsilon" and not self.clip_sample:
+            raise ConfigError(
+                "policy.prediction is 'epsilon', which says next to nothing about the chunk at the highest "
+                "noise level and so needs policy.clip_sample=true: or use policy.prediction=v_prediction"
             )
         self.noise_schedule()
 

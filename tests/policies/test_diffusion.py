@@ -1,0 +1,102 @@
+"""Diffusion policy: padding, observation encoding, and settings that do not go together."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imitate.errors import ConfigError
+from imitate.policies.diffusion import DiffusionConfig, hold_edges
+from imitate.policies.nets.film_mlp import FilmMlpConfig
+from imitate.policy import Horizons
+from imitate.types import ArraySpec, Batch, DataSpec
+
+SPEC = DataSpec({"state": ArraySpec((3,))}, ArraySpec((2,)))
+TINY = FilmMlpConfig(width=16, blocks=1, condition_width=8)
+
+
+@given(st.integers(1, 12), st.data())
+def test_padding_is_replaced_by_the_nearest_real_step(steps: int, data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, steps - 1))
+    last = data.draw(st.integers(first, steps - 1))
+    is_pad = torch.ones(1, steps, dtype=torch.bool)
+    is_pad[:, first : last + 1] = False
+    action = torch.randn(1, steps, 2)
+    held = hold_edges(action, is_pad)
+    assert torch.equal(held, action[:, np.clip(np.arange(steps), first, last)])
+    assert torch.equal(hold_edges(held, is_pad), held)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm_solver", "ddpm"])
+def test_the_observation_is_encoded_once_per_chunk(sampler: Any) -> None:
+    policy = DiffusionConfig(denoiser=TINY, sampler=sampler).build(SPEC)
+    calls = {"encode": 0, "denoise": 0}
+    policy.denoiser.condition.obs_film.register_forward_hook(
+        lambda *_: calls.update(encode=calls["encode"] + 1)
+    )
+    policy.denoiser.register_forward_hook(lambda *_: calls.update(denoise=calls["denoise"] + 1))
+    policy.predict({"state": torch.zeros(1, 2, 3)}, torch.Generator().manual_seed(0))
+    assert calls == {"encode": 1, "denoise": 10}
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm_solver", "ddpm"])
+def test_rows_with_their_own_generators_repeat_alone(sampler: Any) -> None:
+    policy = DiffusionConfig(denoiser=TINY, sampler=sampler).build(SPEC)
+    torch.nn.init.normal_(policy.denoiser.head.weight)
+    obs = torch.randn(3, 2, 3)
+    together = policy.predict({"state": obs}, [torch.Generator().manual_seed(i) for i in range(3)]).values
+    for i in range(3):
+        alone = policy.predict({"state": obs[i : i + 1]}, [torch.Generator().manual_seed(i)]).values
+        torch.testing.assert_close(alone[0], together[i], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "normalization"),
+    [
+        ("epsilon", "minmax"),
+        ("sample", "minmax"),
+        ("v_prediction", "minmax"),
+        ("sample", "gaussian"),
+        ("v_prediction", "gaussian"),
+    ],
+)
+def test_every_combination_learns(prediction: Any, normalization: Any) -> None:
+    torch.manual_seed(0)
+    config = DiffusionConfig(
+        horizons=Horizons(2, 4, 2),
+        denoiser=FilmMlpConfig(width=64, blocks=1, condition_width=16),
+        prediction=prediction,
+        action_normalization=normalization,
+        clip_sample=normalization == "minmax",
+    )
+    policy = config.build(SPEC)
+    policy.normalizer.action.scale.fill_(1 / 20.0)
+    policy.normalizer.action.offset.fill_(-1.0)  # actions around 20 units, 20 wide either way
+    target = torch.tensor([14.0, 31.0])
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-3)
+    obs = {"state": torch.randn(32, 2, 3)}
+    batch = Batch(obs, target.expand(32, 4, 2).clone(), torch.zeros(32, 4, dtype=torch.bool), torch.ones(32))
+    for _ in range(250):
+        optimizer.zero_grad()
+        policy.loss(batch)["loss"].backward()
+        optimizer.step()
+    error = policy.predict(obs, torch.Generator().manual_seed(0)).values - target
+    assert error.abs().mean() < 3.0
+
+
+def test_clipping_needs_bounded_actions() -> None:
+    with pytest.raises(ConfigError, match=r"policy\.clip_sample=false"):
+        DiffusionConfig(action_normalization="gaussian")
+
+
+def test_epsilon_needs_clipping() -> None:
+    with pytest.raises(ConfigError, match=r"policy\.prediction is 'epsilon'.*v_prediction"):
+        DiffusionConfig(prediction="epsilon", clip_sample=False)
+
+
+def test_wrong_settings_are_refused_before_building() -> None:
+    with pytest.raises(ConfigError, match=r"policy\.inference_steps is 7"):
+        DiffusionConfig(inference_steps=7)
