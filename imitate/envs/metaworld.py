@@ -9,11 +9,10 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-import mujoco
 import numpy as np
 
 from imitate.env import Env, Expert, Obs, clipped, spaces_of
-from imitate.envs.tabletop.camera import Cameras
+from imitate.envs.offscreen import Offscreen, mujoco
 from imitate.errors import ConfigError, EnvError, import_extra, nearest
 from imitate.types import ArraySpec, DataSpec
 
@@ -103,6 +102,7 @@ class Metaworld(Env):
         self.data_spec = DataSpec({"state": STATE}, ACTION, RATE_HZ)
         self.observation_space, self.action_space = spaces_of(self.data_spec)
         self._expert = import_extra("metaworld.policies", "metaworld").ENV_POLICY_MAP[config.task]
+        self._offscreen: Offscreen | None = None
         self._forget_past()
 
     def reset(
@@ -122,7 +122,6 @@ class Metaworld(Env):
 
     def _forget_past(self) -> None:
         self._task = self._fresh_task()
-        self._cameras = Cameras(self._task, (), (VIDEO_PX, VIDEO_PX))
         self._seen = np.zeros(STATE.shape)
         self._steps, self._success = 0, False
 
@@ -147,12 +146,15 @@ class Metaworld(Env):
 
     def render(self) -> np.ndarray:
         """The table seen from a corner (480, 480, 3) uint8; raises EnvError where nothing can be drawn."""
-        upside_down = self._cameras.draw("corner2", (VIDEO_PX, VIDEO_PX))
+        self._offscreen = self._offscreen or Offscreen(self._task.model)
+        upside_down = self._offscreen.draw(self._task.data, "corner2", VIDEO_PX, VIDEO_PX)
         return np.ascontiguousarray(upside_down[::-1, ::-1])
 
     def close(self) -> None:
         """Give the drawing memory back."""
-        self._cameras.close()
+        if self._offscreen:
+            self._offscreen.close()
+        self._offscreen = None
 
 
 class _ScriptedExpert:
