@@ -29,10 +29,12 @@ from imitate.env import EnvConfig
 from imitate.errors import ConfigError
 from imitate.evaluation.evaluate import Evaluation
 from imitate.evaluation.folder import PAGE, VIDEOS, replacing
+from imitate.evaluation.page import write_experiment_page
 from imitate.evaluation.provenance import provenance
 from imitate.evaluation.result import FILE_NAME, RolloutResult, save
 from imitate.progress import Progress
 from imitate.rollout import RolloutConfig
+from imitate.training.run import CONFIG
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class RolloutCommand:
         with replacing(Path(self.out), (VIDEOS, PAGE, FILE_NAME)) as folder:
             result = evaluation.run(folder, self.videos, origin, progress)
             save(result, folder)
+            videos = [folder / file for file in result.videos.values()]
+            write_experiment_page(folder / PAGE, result, _run_folder(loaded), videos)
         return Outcome(result.to_json(), _lines(result, Path(self.out)))
 
     def _env(self, loaded: LoadedPolicy) -> EnvConfig:
@@ -71,6 +75,12 @@ class RolloutCommand:
         if env is None:
             raise ConfigError(f"{loaded.file} does not say which environment it is for: add  env=…")
         return env
+
+
+def _run_folder(loaded: LoadedPolicy) -> Path | None:
+    """The folder of the run that made the checkpoint, where the file still lies in it."""
+    folder = loaded.file.parent
+    return folder if (folder / CONFIG).exists() else None
 
 
 def chosen_device(name: str) -> torch.device:
@@ -89,7 +99,6 @@ def chosen_device(name: str) -> torch.device:
 def _lines(result: RolloutResult, out: Path) -> list[str]:
     low, high = result.interval
     score_low, score_high = result.score_interval
-    page = [f"page      {out / PAGE}"] if (out / PAGE).exists() else []
     return [
         f"success   {result.success_rate:.3f}  [{low:.3f}, {high:.3f}] 95 %   "
         f"{result.successes} of {len(result.episodes)} episodes: {result.success_definition}",
@@ -97,5 +106,5 @@ def _lines(result: RolloutResult, out: Path) -> list[str]:
         f"speed     {result.timing['env_steps_per_s']:.0f} env steps/s, "
         f"{result.timing['policy_ms_per_call']:.1f} ms per policy call",
         f"result    {out / FILE_NAME}" + (f", {len(result.videos)} videos" if result.videos else ""),
-        *page,
+        f"page      {out / PAGE}",
     ]

@@ -53,6 +53,7 @@ def test_rollout_writes_everything_and_says_where(run: Path, tmp_path: Path, cap
         file.removeprefix("videos/") for file in result.videos.values()
     )
     assert len(result.videos) == 2
+    assert "of 6 episodes succeeded" in (out / "index.html").read_text()
     origin = result.provenance
     assert origin["checkpoint_hash"] == checkpoint_hash(run)
     assert origin["data_hash"] == "d" * 64
