@@ -10,9 +10,11 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ from imitate.policy import Horizons, Policy, PolicyConfig
 from imitate.types import DataSpec
 
 FORMAT_VERSION = 1
+METADATA_KEY = "imitate_checkpoint"
 BEST, LAST = "best.safetensors", "last.safetensors"
 
 
@@ -142,28 +145,41 @@ def save(path: Path, tensors: Mapping[str, Tensor], info: CheckpointInfo) -> Non
     """
     # Copies, since tied weights share memory and one file may not hold the same memory twice.
     whole = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
-    document = json.dumps(
-        {"info": info.to_json(), "crc32": {name: _crc(value) for name, value in whole.items()}}
-    )
-    metadata = {
-        "imitate_checkpoint": str(FORMAT_VERSION),
-        "document": document,
-        "document_crc32": str(zlib.crc32(document.encode())),
-    }
-    # The name is fixed, so that a killed run leaves at most one such file, and the next save takes its place.
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    checksums = {name: _crc(value) for name, value in whole.items()}
+    about = info.to_json()
+    document = {"version": FORMAT_VERSION, "info": about, "info_crc32": _json_crc(about), "crc32": checksums}
+    # One entry only: safetensors writes several in random order, and equal states would give unequal files.
+    metadata = {METADATA_KEY: json.dumps(document)}
     try:
-        save_file(whole, unfinished, metadata)
-        _flush(unfinished)
-        unfinished.replace(path)
-        _flush(path.parent)
+        with _workshop(path) as folder:
+            save_file(whole, folder / path.name, metadata)
+            # safetensors makes files that only their owner may read; a folder follows the user's umask.
+            (folder / path.name).chmod(folder.stat().st_mode & 0o666)
+            _flush(folder / path.name)
+            (folder / path.name).replace(path)
+            _flush(path.parent)
     except (OSError, SafetensorError) as error:
-        unfinished.unlink(missing_ok=True)
         raise CheckpointError(f"checkpoint {path} cannot be written: {error}") from error
+
+
+@contextmanager
+def _workshop(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path`; its name is fixed, so that the next save removes what a kill left."""
+    folder = path.with_name(f".{path.name}.unfinished")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _crc(tensor: Tensor) -> int:
     return zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data)
+
+
+def _json_crc(value: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(value).encode())
 
 
 def _flush(path: Path) -> None:
@@ -200,7 +216,7 @@ def read(path: Path, prefix: str = "") -> tuple[CheckpointInfo, dict[str, Tensor
     """
     try:
         with safe_open(path, "pt") as file:
-            info, checksums = _read_document(path, file.metadata() or {})
+            info, checksums = _read_document(path, (file.metadata() or {}).get(METADATA_KEY))
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:
@@ -215,22 +231,20 @@ def read(path: Path, prefix: str = "") -> tuple[CheckpointInfo, dict[str, Tensor
     return info, {name.removeprefix(prefix): value for name, value in tensors.items()}
 
 
-def _read_document(path: Path, metadata: Mapping[str, str]) -> tuple[CheckpointInfo, dict[str, int]]:
-    version = metadata.get("imitate_checkpoint")
-    if version is None:
+def _read_document(path: Path, text: str | None) -> tuple[CheckpointInfo, dict[str, int]]:
+    if text is None:
         raise CheckpointError(f"checkpoint {path} is a safetensors file, but not one that imitate wrote")
-    if version != str(FORMAT_VERSION):
-        raise CheckpointError(
-            f"checkpoint {path} has format version {version}, expected {FORMAT_VERSION}: "
-            "load it with the version of imitate that wrote it"
-        )
-    text = metadata.get("document", "")
-    if metadata.get("document_crc32") != str(zlib.crc32(text.encode())):
-        raise CheckpointError(f"checkpoint {path} is damaged: the checksum of its description is wrong")
     try:
         document = json.loads(text)
-        return CheckpointInfo.from_json(document["info"]), document["crc32"]
-    except (ValueError, KeyError, TypeError, SpecError, ConfigError) as error:
+        if document["version"] != FORMAT_VERSION:
+            raise CheckpointError(
+                f"checkpoint {path} has format version {document['version']}, expected {FORMAT_VERSION}: "
+                "load it with the version of imitate that wrote it"
+            )
+        if document["info_crc32"] != _json_crc(document["info"]):
+            raise CheckpointError(f"checkpoint {path} is damaged: the checksum of its description is wrong")
+        return CheckpointInfo.from_json(document["info"]), dict(document["crc32"])
+    except (ValueError, KeyError, TypeError, AttributeError, SpecError, ConfigError) as error:
         raise CheckpointError(f"checkpoint {path} has a malformed description: {error!r}") from error
 
 
