@@ -6,7 +6,7 @@ of the observation, and an episode depends on its seed alone.
 
 import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ ACTION = ArraySpec(
 class MetaworldConfig:
     """One of Meta-World's tasks (`task`, such as "reach-v3") with at most `max_steps` steps an episode."""
 
-    task: str = "reach-v3"
+    task: str = field(default="reach-v3", metadata={"choices": TASKS})
     max_steps: int = LONGEST_EPISODE
 
     def __post_init__(self) -> None:
@@ -146,8 +146,8 @@ class Metaworld(Env):
 
     def render(self) -> np.ndarray:
         """The table seen from a corner (480, 480, 3) uint8; raises EnvError where nothing can be drawn."""
-        self._offscreen = self._offscreen or Offscreen(self._task.model)
-        upside_down = self._offscreen.draw(self._task.data, "corner2", VIDEO_PX, VIDEO_PX)
+        self._offscreen = self._offscreen or Offscreen(self._task.model, VIDEO_PX, VIDEO_PX)
+        upside_down = self._offscreen.draw(self._task.data, "corner2")
         return np.ascontiguousarray(upside_down[::-1, ::-1])
 
     def close(self) -> None:
