@@ -1,12 +1,9 @@
 """Writing such that a file is wholly old or wholly new, by one writer at a time, whenever it dies."""
 
-import asyncio
 import os
 import sys
 from pathlib import Path
 from typing import IO, Any
-
-from zarr.storage import LocalStore
 
 from imitate.errors import DataError
 
@@ -38,16 +35,6 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-class DurableStore(LocalStore):
-    """A local zarr store whose every file is written with `write_durably`."""
-
-    async def set(self, key: str, value: Any) -> None:
-        """Write one chunk or one piece of array metadata."""
-        path = self.root / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(write_durably, path, value.to_bytes())
 
 
 class WriterLock:

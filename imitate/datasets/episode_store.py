@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ class EpisodeRecord:
     digest: str = ""
 
 
-class EpisodeStore:
+class EpisodeStore(ABC):
     """Episodes that lie end to end in arrays (N, …), split by `episode_ends` (E,).
 
     Observations are named as in `spec`, the action is named "action". `len` counts episodes.
@@ -42,7 +43,6 @@ class EpisodeStore:
         self,
         path: Path,
         spec: DataSpec,
-        raw: Mapping[str, zarr.Array],
         episode_ends: np.ndarray,
         records: list[EpisodeRecord],
         *,
@@ -53,7 +53,7 @@ class EpisodeStore:
         self.spec = spec
         self.source = source
         self.metadata: Mapping[str, Any] = metadata or {}
-        self._raw = dict(raw)
+        self._opened: dict[str, zarr.Array] = {}
         self._ends = episode_ends.astype(np.int64)
         self._records = records
 
@@ -73,6 +73,7 @@ class EpisodeStore:
 
     def close(self) -> None:
         """Give back files and locks; reading and appending again is allowed."""
+        self._opened.clear()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -91,9 +92,11 @@ class EpisodeStore:
 
     def array(self, name: str) -> StoredArray:
         """The array (N, …) of an observation or of "action"; raises DataError for an absent name."""
-        if name not in self._raw:
+        if name not in self.keys:
             raise DataError(f"{self.path}: there is no array {name!r}; there are {', '.join(self.keys)}")
-        return StoredArray(self._raw[name], self.steps, self._array_spec(name), f"{self.path}/data/{name}")
+        return StoredArray(
+            self._raw_array(name), self.steps, self._array_spec(name), f"{self.path}/data/{name}"
+        )
 
     def record(self, index: int) -> EpisodeRecord:
         """Metadata of episode `index`."""
@@ -128,6 +131,15 @@ class EpisodeStore:
             raise DataError(
                 f"{self.path}: episode {record.id!r} is not what was written; copy the store again"
             )
+
+    @abstractmethod
+    def _open_array(self, name: str) -> zarr.Array:
+        """The zarr array behind `name`, with at least as many rows as there are steps."""
+
+    def _raw_array(self, name: str) -> zarr.Array:
+        if name not in self._opened or self._opened[name].shape[0] < self.steps:  # appended to since
+            self._opened[name] = self._open_array(name)
+        return self._opened[name]
 
     def _array_spec(self, name: str) -> ArraySpec:
         return self.spec.action if name == ACTION else self.spec.obs[name]

@@ -25,6 +25,7 @@ class ReplayBuffer(EpisodeStore):
     """A foreign replay buffer, read only. Float camera images are delivered as uint8."""
 
     _root: Node
+    _zarr: StorePath
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -33,20 +34,20 @@ class ReplayBuffer(EpisodeStore):
         root, opened = _open_zip(path) if path.is_file() else (path, StorePath(LocalStore(path)))
         ends = _read_ends(root, opened, path)
         headers = _read_headers(root, path, int(ends[-1]) if len(ends) else 0)
-        raw = {name: _open_array(opened, f"data/{name}") for name in headers}
         specs = {name: _array_spec(header) for name, header in headers.items()}
         action = specs.pop(ACTION)
         lengths = np.diff(ends, prepend=0)
         records = [EpisodeRecord(f"episode_{i}", int(steps)) for i, steps in enumerate(lengths)]
-        store = cls(path, DataSpec(specs, action), raw, ends, records, source=path.name)
-        store._root = root
+        store = cls(path, DataSpec(specs, action), ends, records, source=path.name)
+        store._root, store._zarr = root, opened
         return store
 
     def array(self, name: str) -> StoredArray:
         """The array (N, …) of an observation or of "action"; raises DataError for an absent name."""
         array = super().array(name)
-        if array.dtype == np.uint8 and self._raw[name].dtype.kind == "f":
-            array.scale = _image_scale(self._raw[name])
+        raw = self._raw_array(name)
+        if array.dtype == np.uint8 and raw.dtype.kind == "f":
+            array.scale = _image_scale(raw)
         return array
 
     def content_hash(self) -> str:
@@ -57,6 +58,20 @@ class ReplayBuffer(EpisodeStore):
                 content = node.read_bytes()
                 digest.update(f"{name}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
+
+    def left_out(self) -> tuple[str, ...]:
+        """What the files hold and this reader does not deliver, or not as it is stored."""
+        arrays = {name: self.array(name) for name in self.keys}
+        said = [
+            f"the {self._raw_array(name).dtype} numbers of data/{name}: delivered as uint8 images"
+            for name, array in arrays.items()
+            if array.dtype != self._raw_array(name).dtype
+        ]
+        meta = sorted(node.name for node in (self._root / "meta").iterdir() if not node.name.startswith("."))
+        return (*said, *(f"meta/{name}" for name in meta if name != "episode_ends"))
+
+    def _open_array(self, name: str) -> zarr.Array:
+        return _open_array(self._zarr, f"data/{name}")
 
 
 def _open_zip(path: Path) -> tuple[zipfile.Path, StorePath]:

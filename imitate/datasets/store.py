@@ -23,19 +23,17 @@ from typing import Any, Self
 
 import numpy as np
 import zarr
-from numcodecs import Blosc  # type: ignore[import-untyped]
+from zarr.storage import LocalStore
 
-from imitate.datasets.durable import DurableStore, WriterLock, sync_folder, write_durably
+from imitate.datasets.array_files import append_rows, create_array, create_ends
+from imitate.datasets.durable import WriterLock, sync_folder, write_durably
 from imitate.datasets.episode_store import ACTION, EpisodeRecord, EpisodeStore, arrays_digest, canonical_json
 from imitate.datasets.zarr_files import read_header, require_chunks, require_increasing
 from imitate.errors import DataError, SpecError
-from imitate.types import ArraySpec, DataSpec, Episode
+from imitate.types import DataSpec, Episode
 
 ATTRIBUTE = "imitate"
 FORMAT = 1
-ENDS_PER_CHUNK = 1024
-# Small enough that rewriting the last chunk is cheap, large enough that zstd and the file system work well.
-STATE_CHUNK_BYTES, IMAGE_CHUNK_BYTES = 128 * 1024, 512 * 1024
 NAME = re.compile(r"[A-Za-z0-9_][\w.\-]*")
 
 
@@ -81,11 +79,11 @@ class DemoStore(EpisodeStore):
         except (KeyError, SpecError) as error:
             raise DataError(f"{path}/.zattrs: {error}; copy the store again") from error
         ends, records = _read_committed(path)
-        raw = {name: _open_array(path, name, int(ends[-1]) if len(ends) else 0) for name in _names(spec)}
+        for name in _names(spec):
+            _require_rows(path / "data" / name, int(ends[-1]) if len(ends) else 0)
         return cls(
             path,
             spec,
-            raw,
             ends,
             records,
             source=described.get("source", ""),
@@ -103,12 +101,13 @@ class DemoStore(EpisodeStore):
         self._claim()
         record = self._new_record(episode, arrays)
         for name, rows in arrays.items():
-            self._write_rows(name, rows)
+            append_rows(self.path / "data" / name, self.steps, rows)
         self._write_record(record)
         self._commit(record)
 
     def close(self) -> None:
         """Give the writer's lock back; a later append takes it again."""
+        super().close()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -119,7 +118,6 @@ class DemoStore(EpisodeStore):
             return
         lock = WriterLock(self.path)
         self._ends, self._records = _read_committed(self.path)
-        self._raw = {name: _open_array(self.path, name, self.steps) for name in self.keys}
         self._lock = lock
 
     def _fitting_arrays(self, episode: Episode) -> dict[str, np.ndarray]:
@@ -158,13 +156,6 @@ class DemoStore(EpisodeStore):
             digest=arrays_digest(arrays),
         )
 
-    def _write_rows(self, name: str, rows: np.ndarray) -> None:
-        array, end = self._raw[name], self.steps + len(rows)
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            array.resize((end, *rows.shape[1:]))
-            array[self.steps : end] = rows
-        sync_folder(self.path / "data" / name)
-
     def _write_record(self, record: EpisodeRecord) -> None:
         try:
             line = canonical_json(asdict(record))
@@ -180,10 +171,13 @@ class DemoStore(EpisodeStore):
             os.fsync(file.fileno())
 
     def _commit(self, record: EpisodeRecord) -> None:
-        ends = np.append(self._ends, self.steps + record.steps)
-        _write_ends(self.path / "meta/episode_ends", ends)
-        self._ends = ends
+        end = self.steps + record.steps
+        append_rows(self.path / "meta/episode_ends", len(self), np.array([end]))
+        self._ends = np.append(self._ends, end)
         self._records.append(record)
+
+    def _open_array(self, name: str) -> zarr.Array:
+        return zarr.open_array(LocalStore(self.path / "data" / name), mode="r", zarr_format=2)
 
 
 def _names(spec: DataSpec) -> tuple[str, ...]:
@@ -204,48 +198,16 @@ def _require_storable(spec: DataSpec) -> None:
 
 def _write_empty(path: Path, spec: DataSpec, source: str, metadata: dict[str, Any]) -> None:
     described = {"format": FORMAT, "spec": spec.to_json(), "source": source, "metadata": metadata}
-    root = zarr.create_group(DurableStore(path), zarr_format=2, attributes={ATTRIBUTE: described})
-    arrays = root.create_group("data")
-    for name in _names(spec):
-        array = spec.action if name == ACTION else spec.obs[name]
-        arrays.create_array(
-            name,
-            shape=(0, *array.shape),
-            chunks=(_chunk_rows(array), *array.shape),
-            dtype=array.dtype,
-            compressors=Blosc("zstd", 3, Blosc.BITSHUFFLE),
-        )
-    root.create_group("meta")
-    (path / "meta/episode_ends").mkdir()
-    _write_ends(path / "meta/episode_ends", np.zeros(0, np.int64))
+    for folder in (path, path / "data", path / "meta"):
+        folder.mkdir(exist_ok=True)
+        write_durably(folder / ".zgroup", b'{"zarr_format": 2}')
+    write_durably(path / ".zattrs", json.dumps({ATTRIBUTE: described}, indent=4).encode())
     write_durably(path / "meta/episodes.jsonl", b"")
-
-
-def _chunk_rows(array: ArraySpec) -> int:
-    row_bytes = max(1, array.size * np.dtype(array.dtype).itemsize)
-    return max(1, (IMAGE_CHUNK_BYTES if array.is_image else STATE_CHUNK_BYTES) // row_bytes)
-
-
-def _write_ends(folder: Path, ends: np.ndarray) -> None:
-    """Write the chunk that changed, then the header whose length makes the new entry count."""
-    if len(ends):
-        number = (len(ends) - 1) // ENDS_PER_CHUNK
-        chunk = np.zeros(ENDS_PER_CHUNK, "<i8")
-        last = ends[number * ENDS_PER_CHUNK :]
-        chunk[: len(last)] = last
-        write_durably(folder / str(number), chunk.tobytes())
-    header = {
-        "zarr_format": 2,
-        "shape": [len(ends)],
-        "chunks": [ENDS_PER_CHUNK],
-        "dtype": "<i8",
-        "compressor": None,
-        "filters": None,
-        "fill_value": 0,
-        "order": "C",
-    }
-    write_durably(folder / ".zarray", json.dumps(header).encode())
-    sync_folder(folder)
+    for name in _names(spec):
+        create_array(path / "data" / name, spec.action if name == ACTION else spec.obs[name])
+    create_ends(path / "meta/episode_ends")
+    for folder in (path, path / "data", path / "meta"):
+        sync_folder(folder)
 
 
 def _read_attributes(path: Path) -> dict[str, Any]:
@@ -268,7 +230,7 @@ def _read_committed(path: Path) -> tuple[np.ndarray, list[EpisodeRecord]]:
     folder = path / "meta/episode_ends"
     header = read_header(folder, str(folder))
     require_chunks(folder, header, header["shape"][0], str(folder))
-    ends = np.asarray(zarr.open_array(DurableStore(folder, read_only=True), mode="r", zarr_format=2)[:])
+    ends = np.asarray(zarr.open_array(LocalStore(folder), mode="r", zarr_format=2)[:])
     require_increasing(ends, str(folder))
     records = _read_records(path / "meta/episodes.jsonl", len(ends))
     found = [record.steps for record in records]
@@ -287,10 +249,8 @@ def _read_records(path: Path, count: int) -> list[EpisodeRecord]:
         raise DataError(f"{path} is missing or damaged ({error}); copy the store again") from error
 
 
-def _open_array(path: Path, name: str, steps: int) -> zarr.Array:
-    folder = path / "data" / name
+def _require_rows(folder: Path, steps: int) -> None:
     header = read_header(folder, str(folder))
     if header["shape"][0] < steps:
         raise DataError(f"{folder} has {header['shape'][0]} rows, expected {steps}; copy the store again")
     require_chunks(folder, header, steps, str(folder))
-    return zarr.open_array(DurableStore(folder), mode="r+", zarr_format=2)

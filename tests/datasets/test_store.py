@@ -98,7 +98,7 @@ def test_content_hash_does_not_depend_on_chunks_but_on_every_number(
     make_store: Make, make_episode: MakeEpisode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = make_store(4)
-    monkeypatch.setattr("imitate.datasets.store.STATE_CHUNK_BYTES", 40)
+    monkeypatch.setattr("imitate.datasets.array_files.STATE_CHUNK_BYTES", 40)
     rechunked = make_store(4, "rechunked.zarr")
     assert rechunked.array("state").chunk_rows != plain.array("state").chunk_rows
     assert rechunked.content_hash() == plain.content_hash()

@@ -1,0 +1,78 @@
+"""The files of one array of a store (zarr format 2): made empty, then grown row by row.
+
+Written without zarr, because an append has to decide what reaches the disk before what.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numcodecs import Blosc  # type: ignore[import-untyped]
+
+from imitate.datasets.durable import sync_folder, write_durably
+from imitate.types import ArraySpec
+
+# Small enough that rewriting the last chunk is cheap, large enough that zstd and the file system work well.
+STATE_CHUNK_BYTES, IMAGE_CHUNK_BYTES = 128 * 1024, 512 * 1024
+ENDS_PER_CHUNK = 1024
+
+
+def create_array(folder: Path, array: ArraySpec) -> None:
+    """Write the header of an empty array (0, …)."""
+    row_bytes = max(1, array.size * np.dtype(array.dtype).itemsize)
+    budget = IMAGE_CHUNK_BYTES if array.is_image else STATE_CHUNK_BYTES
+    compressor = Blosc("zstd", 3, Blosc.BITSHUFFLE).get_config()
+    _create(folder, array.shape, np.dtype(array.dtype), max(1, budget // row_bytes), compressor)
+
+
+def create_ends(folder: Path) -> None:
+    """Write the header of an empty episode_ends (0,) int64."""
+    _create(folder, (), np.dtype(np.int64), ENDS_PER_CHUNK, None)
+
+
+def append_rows(folder: Path, start: int, rows: np.ndarray) -> None:
+    """Make the array `start` rows followed by `rows`: chunks first, then the header that makes them count.
+
+    Each file is replaced in one step, and the rows before `start` are never without a whole file.
+    """
+    header = json.loads((folder / ".zarray").read_text())
+    size, end = header["chunks"][0], start + len(rows)
+    codec = Blosc.from_config(_without_id(header["compressor"])) if header["compressor"] else None
+    for number in range(start // size, -(-end // size)):
+        first = number * size
+        file = folder / ".".join(["0"] * rows.ndim).replace("0", str(number), 1)
+        chunk = np.zeros((size, *rows.shape[1:]), header["dtype"])
+        if first < start:
+            old = file.read_bytes()
+            before = np.frombuffer(codec.decode(old) if codec else old, chunk.dtype)
+            chunk[: start - first] = before.reshape(chunk.shape)[: start - first]
+        fresh = rows[max(first, start) - start : first + size - start]
+        chunk[max(first, start) - first :][: len(fresh)] = fresh
+        write_durably(file, codec.encode(chunk) if codec else chunk.tobytes())
+    sync_folder(folder)
+    write_durably(
+        folder / ".zarray", json.dumps(header | {"shape": [end, *rows.shape[1:]]}, indent=4).encode()
+    )
+    sync_folder(folder)
+
+
+def _create(
+    folder: Path, shape: tuple[int, ...], dtype: np.dtype, rows: int, compressor: dict[str, Any] | None
+) -> None:
+    folder.mkdir()
+    header = {
+        "zarr_format": 2,
+        "shape": [0, *shape],
+        "chunks": [rows, *shape],
+        "dtype": dtype.newbyteorder("<").str,
+        "compressor": compressor,
+        "filters": None,
+        "fill_value": 0,
+        "order": "C",
+    }
+    write_durably(folder / ".zarray", json.dumps(header, indent=4).encode())
+
+
+def _without_id(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key != "id"}
