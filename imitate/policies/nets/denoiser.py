@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -33,7 +34,10 @@ class Denoiser(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, noisy: Tensor, step: Tensor, condition: Tensor) -> Tensor:
-        """Predict (B, Tp, Da) float32 from `noisy` (B, Tp, Da), `step` (B,) int64 and `encode`'s result."""
+        """Predict (B, Tp, Da) float32 from `noisy` (B, Tp, Da), its noise level and `encode`'s result.
+
+        step: int64, (B,), or (1,) where all rows have the same level, which costs less.
+        """
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,13 @@ def sinusoid_table(positions: int, size: int) -> Tensor:
     frequency = torch.exp(-math.log(10000.0) * torch.arange(half) / max(half - 1, 1))
     angle = torch.arange(positions)[:, None] * frequency
     return torch.cat([angle.sin(), angle.cos()], dim=1)[:, :size]
+
+
+def embed_levels(embed: Callable[[Tensor], Tensor], levels: Tensor, step: Tensor) -> Tensor:
+    """`embed` of the rows `step` of `levels` (train_steps, …), doing each level once in a large batch."""
+    if len(step) < len(levels):
+        return embed(levels[step])
+    return embed(levels)[step]
 
 
 def full_precision_linear(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from imitate.policies.nets.denoiser import Sizes, sinusoid_table
+from imitate.policies.nets.denoiser import Sizes, embed_levels, sinusoid_table
 
 
 class FilmCondition(nn.Module):
@@ -29,8 +29,9 @@ class FilmCondition(nn.Module):
         )
         self.obs_film = nn.Linear(hidden, sum(self.splits))
         self.register_buffer("levels", sinusoid_table(sizes.train_steps, hidden), persistent=False)
-        self.level_embedding = nn.Sequential(nn.Linear(hidden, hidden), nn.SiLU())
-        self.level_film = nn.Linear(hidden, sum(self.splits), bias=False)
+        self.level_film = nn.Sequential(
+            nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, sum(self.splits), bias=False)
+        )
         with torch.no_grad():
             for film in self.obs_film.bias.split(self.splits):
                 scale, shift = film.chunk(2)
@@ -42,10 +43,9 @@ class FilmCondition(nn.Module):
         return self.obs_film(self.obs_embedding(obs.flatten(1)))
 
     def forward(self, step: Tensor, encoded: Tensor) -> tuple[Tensor, ...]:
-        """One modulation (B, 2 width) per width, at noise levels `step` (B,)."""
-        # Computed per level, not per row: a training batch has more rows than there are levels.
-        levels = self.level_film(self.level_embedding(self.levels))
-        return (encoded + levels[step]).split(self.splits, dim=-1)
+        """One modulation (B, 2 width) per width, at noise levels `step`, (B,) or (1,)."""
+        modulation = encoded + embed_levels(self.level_film, self.levels, step)
+        return modulation.split(self.splits, dim=-1)
 
 
 def film(x: Tensor, modulation: Tensor) -> Tensor:

@@ -86,12 +86,12 @@ class NoiseSchedule:
         generator: Generator,
         device: torch.device,
     ) -> Tensor:
-        """A sample of `shape` (B, …) by `denoise`(x_k, levels (B,)) at each inference step."""
+        """A sample of `shape` (B, …) by `denoise`(x_k, its level (1,)) at each inference step."""
         noisy = draw_noise(shape, generator, device)
         self._sampling.set_timesteps(self.inference_steps)
         for step in self._sampling.timesteps.tolist():
-            levels = torch.full((shape[0],), step, dtype=torch.int64, device=device)
-            clean = self.clean_estimate(denoise(noisy, levels), noisy, step)
+            level = torch.tensor([step], device=device)
+            clean = self.clean_estimate(denoise(noisy, level), noisy, step)
             # DDIM with eta = 1 is DDPM's ancestral sampling (arXiv 2010.02502, section 4.1).
             added = (
                 {"eta": 1.0, "variance_noise": draw_noise(shape, generator, device)}

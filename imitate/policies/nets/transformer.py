@@ -17,6 +17,7 @@ from imitate.policies.nets.denoiser import (
     Denoiser,
     DenoiserConfig,
     Sizes,
+    embed_levels,
     full_precision_linear,
     require_positive,
     sinusoid_table,
@@ -78,13 +79,15 @@ class Transformer(Denoiser):
 
     def forward(self, noisy: Tensor, step: Tensor, condition: Tensor) -> Tensor:
         """Predict (B, Tp, Da); see Denoiser."""
-        # Computed per level, not per row: a training batch has more rows than there are levels.
-        levels = self.keys_values(self.memory(self.level_token(self.levels)))
-        memory = torch.cat([levels[step][:, None], condition], dim=1)
+        level = embed_levels(self._level_keys_values, self.levels, step)[:, None]
+        memory = torch.cat([level.expand(len(noisy), -1, -1), condition], dim=1)
         x = self.action_token(noisy) + self.positions
         for layer, keys_values in zip(self.layers, memory.chunk(len(self.layers), dim=-1), strict=True):
             x = layer(x, keys_values, self.sees)
         return full_precision_linear(self.head, self.norm(x))
+
+    def _level_keys_values(self, levels: Tensor) -> Tensor:
+        return self.keys_values(self.memory(self.level_token(levels)))
 
 
 class Layer(nn.Module):

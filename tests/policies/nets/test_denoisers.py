@@ -35,7 +35,7 @@ def awake(denoiser: Denoiser) -> Denoiser:
 
 def inputs(batch: int = 4) -> tuple[Tensor, Tensor, Tensor]:
     torch.manual_seed(2)
-    return torch.randn(batch, 16, 3), torch.arange(batch) * 30, torch.randn(batch, 2, 5)
+    return torch.randn(batch, 16, 3), torch.arange(batch) * 30 % 100, torch.randn(batch, 2, 5)
 
 
 def test_first_prediction_is_zero(denoiser: Denoiser) -> None:
@@ -49,6 +49,13 @@ def test_rows_are_independent(denoiser: Denoiser) -> None:
     together = net(noisy, step, net.encode(obs))
     alone = [net(noisy[i : i + 1], step[i : i + 1], net.encode(obs[i : i + 1])) for i in range(4)]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
+
+
+def test_one_level_for_all_rows_is_that_level_for_each(denoiser: Denoiser) -> None:
+    noisy, _, obs = inputs(120)  # more rows than levels
+    net = awake(denoiser)
+    each = net(noisy, torch.full((120,), 30), net.encode(obs))
+    torch.testing.assert_close(net(noisy, torch.tensor([30]), net.encode(obs)), each, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("changed", ["noisy", "step", "obs"])
