@@ -5,11 +5,14 @@ without a display, and without a wish in MUJOCO_GL, drawing in memory (OSMesa, e
 library is there. Where neither is, everything but drawing works.
 """
 
+import contextlib
 import ctypes
 import importlib
 import os
 import sys
 from typing import Any
+
+import numpy as np
 
 from imitate.errors import EnvError
 
@@ -17,14 +20,58 @@ BACKENDS = (("osmesa", ("libOSMesa.so.8", "libOSMesa.so")), ("egl", ("libEGL.so.
 REMEDY = "run  apt-get install libosmesa6  (or libegl1 on a machine with a GPU), or set MUJOCO_GL"
 
 
-def open_renderer(model: Any, height: int, width: int) -> Any:
-    """A mujoco.Renderer for pictures (height, width, 3); raises EnvError that says what to install."""
-    try:
-        return mujoco.Renderer(model, height, width)
-    except Exception as error:  # each backend fails in its own way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        chosen = os.environ.get("MUJOCO_GL", "not set")
-        raise EnvError(f"cannot draw here (MUJOCO_GL is {chosen}: {reason}): {REMEDY}") from error
+class Offscreen:
+    """Draws pictures (height, width, 3) of one model in memory, edges smoothed by `samples` per pixel.
+
+    mujoco.Renderer frees its OpenGL objects while another context may be the current one, which garbles the
+    pictures of every other renderer in the process; this one does not. Raises EnvError where nothing can
+    be drawn, with what to install.
+    """
+
+    def __init__(self, model: Any, height: int, width: int, samples: int = 0) -> None:
+        self._model = model
+        self._area = mujoco.MjrRect(0, 0, width, height)
+        self._context: Any = None
+        # A buffer of just this size: clearing and blending a larger one takes time in software.
+        model.vis.global_.offheight, model.vis.global_.offwidth = height, width
+        model.vis.quality.offsamples = samples
+        try:
+            self._gl = mujoco.GLContext(width, height)
+            self._gl.make_current()
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        except Exception as error:  # each backend fails in its own way
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            chosen = os.environ.get("MUJOCO_GL", "not set")
+            raise EnvError(f"cannot draw here (MUJOCO_GL is {chosen}: {reason}): {REMEDY}") from error
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._scene = mujoco.MjvScene(model, maxgeom=1000)
+        self._options = mujoco.MjvOption()
+
+    def draw(self, data: Any, camera: str) -> np.ndarray:
+        """The view (height, width, 3) uint8 of the model's `camera`."""
+        view = mujoco.MjvCamera()
+        view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        view.fixedcamid = self._model.camera(camera).id
+        kinds = mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(self._model, data, self._options, None, view, kinds, self._scene)
+        self._gl.make_current()
+        mujoco.mjr_render(self._area, self._scene, self._context)
+        picture = np.empty((self._area.height, self._area.width, 3), np.uint8)
+        mujoco.mjr_readPixels(picture, None, self._area, self._context)
+        return np.ascontiguousarray(picture[::-1])
+
+    def close(self) -> None:
+        """Give the memory back; may be called twice."""
+        if self._context is not None:
+            self._gl.make_current()
+            self._context.free()
+            self._gl.free()
+            self._context = None
+
+    def __del__(self) -> None:
+        # Modules may be gone already when the interpreter ends.
+        with contextlib.suppress(Exception):
+            self.close()
 
 
 def _choose_backend() -> None:

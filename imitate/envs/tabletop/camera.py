@@ -1,39 +1,44 @@
-"""Off-screen pictures of a scene; nothing is opened before the first one is asked for."""
+"""Pictures of a scene; nothing is opened before the first one is asked for."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from imitate.envs.offscreen import mujoco, open_renderer
+from imitate.envs.offscreen import Offscreen
 from imitate.envs.tabletop.scene import Scene
 from imitate.types import ArraySpec
 
+FILM_SIZE = (480, 640)
+FILM_SAMPLES = 4
+"""Smooth edges double the time of a picture drawn without a GPU, so only people get them."""
+
 
 class Cameras:
-    """Draws the scene; `names` of `size` (height, width) px are observed at every step."""
+    """Draws the scene; `names` of `size` (height, width) px are observed at every step.
+
+    Every picture raises EnvError where nothing can be drawn.
+    """
 
     def __init__(self, scene: Scene, names: Sequence[str], size: tuple[int, int]) -> None:
         self._scene, self._names, self._size = scene, tuple(names), size
-        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
+        self._open: dict[tuple[tuple[int, int], int], Offscreen] = {}
         self.specs = {name: ArraySpec((*size, 3), dtype="uint8") for name in self._names}
 
     def observe(self) -> dict[str, np.ndarray]:
         """{camera: (H, W, 3) uint8} of the observed cameras."""
-        return {name: self.draw(name, self._size) for name in self._names}
+        return {name: self._draw(name, self._size, 0) for name in self._names}
 
-    def draw(self, camera: str, size: tuple[int, int]) -> np.ndarray:
-        """The view (H, W, 3) uint8 of `camera`; raises EnvError where nothing can be drawn."""
-        renderer = self._renderer(size)
-        renderer.update_scene(self._scene.data, camera)
-        return renderer.render().copy()
+    def film(self) -> np.ndarray:
+        """The whole scene from the side (480, 640, 3) uint8, for people to look at."""
+        return self._draw("scene", FILM_SIZE, FILM_SAMPLES)
 
-    def _renderer(self, size: tuple[int, int]) -> mujoco.Renderer:
-        if size not in self._renderers:
-            self._renderers[size] = open_renderer(self._scene.model, *size)
-        return self._renderers[size]
+    def _draw(self, camera: str, size: tuple[int, int], samples: int) -> np.ndarray:
+        if (size, samples) not in self._open:
+            self._open[size, samples] = Offscreen(self._scene.model, *size, samples)
+        return self._open[size, samples].draw(self._scene.data, camera)
 
     def close(self) -> None:
         """Close what was opened."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        for offscreen in self._open.values():
+            offscreen.close()
+        self._open.clear()

@@ -15,7 +15,6 @@ from imitate.envs.tabletop.task import Task, draw_in, position_spec
 from imitate.errors import ConfigError, EnvError, nearest
 from imitate.types import ArraySpec, DataSpec
 
-VIDEO_SIZE = (480, 640)
 START_LOW, START_HIGH = (0.38, -0.05, 0.22, -0.1), (0.46, 0.05, 0.30, 0.1)
 """Where episodes start: grip point x, y, z in m and yaw in rad."""
 
@@ -94,7 +93,7 @@ class TabletopEnv(Env):
 
     def render(self) -> np.ndarray:
         """The scene from the side (480, 640, 3) uint8; raises EnvError where nothing can be drawn."""
-        return self._cameras.draw("scene", VIDEO_SIZE)
+        return self._cameras.film()
 
     def close(self) -> None:
         """Give the drawing memory back."""
