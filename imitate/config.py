@@ -72,9 +72,15 @@ def _compose(verb: str, overrides: list[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            return hydra.compose(verb, overrides=overrides)
+            return hydra.compose(verb, overrides=[_in_hydras_words(override) for override in overrides])
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(verb, error)) from error
+
+
+def _in_hydras_words(override: str) -> str:
+    """ "env=null", none of a group, is "~env" to Hydra; all else is the same."""
+    key, _, value = override.partition("=")
+    return f"~{key}" if value == "null" and options(key) else override
 
 
 def _explain(verb: str, error: Exception) -> str:
