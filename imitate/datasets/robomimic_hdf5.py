@@ -133,10 +133,17 @@ def _episode(demo: Any, name: str, file: RobomimicFile, filters: list[str]) -> E
     declared = demo.attrs.get("num_samples", len(action))
     if declared != len(action):
         raise SpecError(f"num_samples is {declared}, but actions has {len(action)} rows")
+    arrays = {key: _rows(found[key]) for key in file.spec.obs}
+    for key, array in {**arrays, "actions": action}.items():
+        expected = file.spec.action if key == "actions" else file.spec.obs[key]
+        if array.shape[1:] != expected.shape:
+            raise SpecError(
+                f"{key!r} is {array.shape[1:]} per step, expected {expected.shape} as in the first one"
+            )
     attributes = {k: _plain(v) for k, v in demo.attrs.items() if k not in SKIPPED_ATTRIBUTES}
     return Episode(
         id=name,
-        obs={key: _rows(found[key]) for key in file.spec.obs},
+        obs=arrays,
         action=action,
         success=_success(demo),
         source=file.source,

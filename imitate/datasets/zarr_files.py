@@ -43,7 +43,10 @@ def read_header(array: Node, where: str) -> dict[str, Any]:
 
 
 def require_chunks(array: Node, header: dict[str, Any], rows: int, where: str) -> None:
-    """Check that every chunk file of the first `rows` rows exists: zarr reads zeros for a missing one."""
+    """Check that every chunk file of the first `rows` rows is there and whole.
+
+    zarr reads zeros for a missing one, and Blosc reads past the end of a truncated one.
+    """
     shape, chunks = [rows, *header["shape"][1:]], header["chunks"]
     grid = product(*(range(-(-size // chunk)) for size, chunk in zip(shape, chunks, strict=True)))
     separator = header.get("dimension_separator", ".")
@@ -55,6 +58,23 @@ def require_chunks(array: Node, header: dict[str, Any], rows: int, where: str) -
                 f"{where}/{name} is missing, so its rows would read as zeros; copy the dataset again "
                 f"(a writer that left out all-zero chunks must use write_empty_chunks=True)"
             )
+        _require_whole(array / name, header, f"{where}/{name}")
+
+
+def _require_whole(chunk: Node, header: dict[str, Any], where: str) -> None:
+    """Compare a chunk file's size with the one it must have; codecs other than Blosc notice by themselves."""
+    if header["compressor"] is None and not header.get("filters"):
+        expected = int(np.prod(header["chunks"])) * np.dtype(header["dtype"]).itemsize
+    elif header["compressor"] and header["compressor"]["id"] == "blosc":
+        with chunk.open("rb") as file:
+            expected = max(
+                16, int.from_bytes(file.read(16)[12:16], "little")
+            )  # bytes 12..15: compressed size
+    else:
+        return
+    size = chunk.stat().st_size if isinstance(chunk, Path) else chunk.root.getinfo(chunk.at).file_size
+    if size < expected:
+        raise DataError(f"{where} is truncated: {size} bytes, expected {expected}; copy the dataset again")
 
 
 def require_increasing(ends: np.ndarray, where: str) -> None:

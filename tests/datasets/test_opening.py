@@ -133,9 +133,22 @@ def test_ends_must_increase(tmp_path: Path, ends: list[int]) -> None:
         open_store(write_buffer(tmp_path / "r.zarr", ends=np.array(ends)))
 
 
-def test_a_truncated_chunk_is_named(buffer: Path) -> None:
+@pytest.mark.parametrize("kept", [0, 10, 40])
+@pytest.mark.parametrize("as_zip", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize("name", ["data/state/1.0", "meta/episode_ends/0"])
+def test_a_truncated_chunk_is_named(buffer: Path, kept: int, as_zip: bool, name: str) -> None:
+    chunk = buffer / name
+    chunk.write_bytes(chunk.read_bytes()[: min(kept, len(chunk.read_bytes()) - 1)])
+    with pytest.raises(DataError, match=f"{name} is truncated"):
+        open_store(zipped(buffer) if as_zip else buffer)
+
+
+def test_a_chunk_of_nonsense_is_named_when_it_is_read(buffer: Path) -> None:
     chunk = buffer / "data/state/1.0"
-    chunk.write_bytes(chunk.read_bytes()[:40])
+    chunk.write_bytes(chunk.read_bytes()[:16] + bytes(len(chunk.read_bytes()) - 16))
+    header = bytearray(chunk.read_bytes())
+    header[:4] = b"\xff\xff\xff\xff"
+    chunk.write_bytes(header)
     with pytest.raises(DataError, match=r"data/state: chunk file 1\.0 is damaged"):
         open_store(buffer).array("state")[:]
 

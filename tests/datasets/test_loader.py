@@ -1,0 +1,263 @@
+"""Facts about loading: batches are the windows they claim to be, in an order that can be resumed."""
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from imitate.datasets.loader import DataConfig, TrainingData, prepare
+from imitate.datasets.store import DemoStore
+from imitate.errors import ConfigError, DataError, SpecError
+from imitate.policy import Horizons
+from imitate.types import ArraySpec, Batch, DataSpec, Episode
+
+Make = Callable[..., DemoStore]
+HORIZONS = Horizons(2, 6, 3)
+
+
+def loaded(store: DemoStore, spec: DataSpec | None, batch_size: int = 16, **settings: object) -> TrainingData:
+    config = DataConfig(str(store.path), **settings)  # type: ignore[arg-type]
+    return prepare(config, HORIZONS, spec, batch_size, seed=3)
+
+
+def require_same(a: Batch, b: Batch) -> None:
+    assert a.obs.keys() == b.obs.keys()
+    for left, right in [*((a.obs[k], b.obs[k]) for k in a.obs), (a.action, b.action), (a.is_pad, b.is_pad)]:
+        assert left.dtype == right.dtype
+        assert torch.equal(left, right)
+
+
+def test_batches_hold_what_the_store_holds(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(6)
+    data = loaded(store, spec, val_fraction=0.0)
+    batch = data.train.batch(2)
+    episodes = list(store.episodes())
+    ends = store.episode_ends
+    for row, index in enumerate(data.train.indices(2)):  # every episode is used: windows count as steps do
+        episode = int(np.searchsorted(ends, index, side="right"))
+        t = int(index - (ends[episode - 1] if episode else 0))
+        source, last = episodes[episode], len(episodes[episode]) - 1
+        for key in spec.obs:
+            wanted = [source.obs[key][max(0, t - 1)], source.obs[key][t]]
+            assert np.array_equal(batch.obs[key][row].numpy(), wanted)
+        steps = [t - 1 + k for k in range(6)]
+        assert np.array_equal(batch.action[row].numpy(), source.action[np.clip(steps, 0, last)])
+        assert batch.is_pad[row].tolist() == [not 0 <= s <= last for s in steps]
+    assert (batch.obs["camera"].dtype, batch.obs["state"].dtype) == (torch.uint8, torch.float32)
+    assert batch.weight.tolist() == [1.0] * 16
+
+
+def test_memory_disk_and_both_give_the_same_batches(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(6)
+    state_only = 40 * 6 * (3 + 2) * 4 / 2**30
+    sources = [loaded(store, spec, memory_gib=gib).train for gib in (1.0, 0.0, state_only)]
+    for step in range(5):
+        first, *others = (source.batch(step) for source in sources)
+        for other in others:
+            require_same(first, other)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
+def test_every_epoch_visits_each_window_once_in_another_order(
+    make_store: Make, spec: DataSpec, batch_size: int
+) -> None:
+    train = loaded(make_store(6), spec, batch_size).train
+    windows = len(train)
+    seen = np.concatenate([train.indices(step) for step in range(-(-3 * windows // batch_size))])[
+        : 3 * windows
+    ]
+    epochs = seen.reshape(3, windows)
+    assert (np.sort(epochs, axis=1) == np.arange(windows)).all()
+    assert (epochs[0] != epochs[1]).any()
+    assert train.batches_per_epoch == -(-windows // batch_size)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(6)
+    first, second = loaded(store, spec).train, loaded(store, spec).train
+    late = second.batch(23)
+    for step in range(23):
+        first.batch(step)
+    require_same(first.batch(23), late)
+    other = prepare(DataConfig(str(store.path)), HORIZONS, spec, 16, seed=4).train
+    assert (other.indices(0) != first.indices(0)).any()
+
+
+def test_the_stream_is_the_batches_from_any_step(make_store: Make, spec: DataSpec) -> None:
+    train = loaded(make_store(6), spec).train
+    stream = train.stream(5)
+    for step, batch in zip(range(5, 20), stream, strict=False):
+        require_same(batch, train.batch(step))
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_the_stream_passes_errors_on(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(6)
+    train = loaded(store, spec, memory_gib=0.0).train
+    chunk = store.path / "data/action/0.0"
+    chunk.write_bytes(b"\xff" * chunk.stat().st_size)
+    with pytest.raises(DataError, match="data/action"):
+        next(train.stream(0))
+
+
+def test_validation_is_the_other_episodes_in_order(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(10, steps=9)
+    data = loaded(store, spec, val_fraction=0.3)
+    assert len(data.val_episodes) == 3
+    assert sorted(data.train_episodes + data.val_episodes) == list(range(10))
+    assert data.validation is not None
+    batches = list(data.validation.epoch_batches())
+    assert sum(map(len, batches)) == 27
+    newest = torch.cat([batch.obs["state"][:, -1] for batch in batches])
+    wanted = np.concatenate([store.episode(e).obs["state"] for e in data.val_episodes])
+    assert np.array_equal(newest.numpy(), wanted)
+
+
+def test_split_rules(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(4)
+    assert len(loaded(store, spec, val_fraction=0.001).val_episodes) == 1
+    assert len(loaded(store, spec, val_fraction=0.99).train_episodes) == 1
+    assert loaded(store, spec, val_fraction=0.0).validation is None
+    assert loaded(store, spec).val_episodes == loaded(store, spec).val_episodes
+    splits = {loaded(store, spec, split_seed=seed).val_episodes for seed in range(12)}
+    assert len(splits) > 1
+    assert loaded(make_store(1, "one.zarr"), spec).validation is None
+
+
+def test_statistics_are_of_the_training_episodes_only(
+    make_store: Make, spec: DataSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imitate.datasets.array_files.STATE_CHUNK_BYTES", 60)
+    monkeypatch.setattr("imitate.datasets.rows.BLOCK_BYTES", 100)  # many blocks
+    store = make_store(8)
+    data = loaded(store, spec, val_fraction=0.4)
+    assert set(data.statistics) == {"state", "action"}
+    used = [store.episode(index) for index in data.train_episodes]
+    for name in ("state", "action"):
+        rows = np.concatenate([e.action if name == "action" else e.obs[name] for e in used]).astype(
+            np.float64
+        )
+        found = data.statistics[name]
+        assert found.mean.dtype == np.float64
+        np.testing.assert_array_equal(found.min, rows.min(axis=0))
+        np.testing.assert_array_equal(found.max, rows.max(axis=0))
+        np.testing.assert_allclose(found.mean, rows.mean(axis=0), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(found.std, rows.std(axis=0), rtol=1e-12)
+
+
+def write_keep(store: DemoStore, path: Path, entries: list[dict[str, object]], data_hash: str = "") -> str:
+    path.write_text(json.dumps({"episodes": entries, "data_hash": data_hash or store.content_hash()}))
+    return str(path)
+
+
+def test_keep_list_drops_and_weighs(make_store: Make, spec: DataSpec, tmp_path: Path) -> None:
+    store = make_store(6)
+    entries: list[dict[str, object]] = [
+        {"id": "demo_2", "keep": False, "weight": 1.0, "reasons": ["idle"]},
+        {"id": "demo_4", "keep": True, "weight": 0.25, "reasons": []},
+    ]
+    keep = write_keep(store, tmp_path / "keep.json", entries)
+    data = loaded(store, spec, keep=keep, val_fraction=0.0)
+    assert data.train_episodes == (0, 1, 3, 4, 5)
+    assert len(data.train) == sum(len(store.episode(e)) for e in data.train_episodes)
+    weights = torch.cat([batch.weight for batch in data.train.epoch_batches()])
+    assert (weights == 0.25).sum() == len(store.episode(4))
+    assert (weights == 1.0).sum() == len(data.train) - len(store.episode(4))
+
+
+def test_keep_list_of_other_data_is_refused(make_store: Make, spec: DataSpec, tmp_path: Path) -> None:
+    store = make_store(3)
+    path = tmp_path / "keep.json"
+    cases: list[tuple[list[dict[str, object]], str, str]] = [
+        ([], "abc", f"hash abc, but .* has {store.content_hash()}"),
+        ([{"id": "demo_9"}], "", r"no episode 'demo_9' \(did you mean"),
+        ([{"keep": True}], "", "needs an 'id'"),
+        ([{"id": "demo_1", "weight": -1.0}], "", "weights must be"),
+        ([{"id": f"demo_{i}", "keep": False} for i in range(3)], "", "none is kept"),
+    ]
+    for entries, data_hash, message in cases:
+        with pytest.raises(DataError, match=message):
+            loaded(store, spec, keep=write_keep(store, path, entries, data_hash))
+    with pytest.raises(DataError, match=r"data\.keep"):
+        loaded(store, spec, keep=str(tmp_path / "absent.json"))
+
+
+def test_the_environment_names_observations_and_fills_in_what_data_does_not_say(
+    tmp_path: Path, spec: DataSpec, make_episode: Callable[..., Episode]
+) -> None:
+    bare = DataSpec(
+        {"state": ArraySpec((3,)), "camera": ArraySpec((8, 8, 3), "uint8")}, ArraySpec((2,)), None
+    )
+    store = DemoStore.create(tmp_path / "bare.zarr", bare)
+    for number in range(3):
+        store.append(make_episode(number))
+    data = loaded(store, spec.select(["state"]))
+    assert data.spec == spec.select(["state"])
+    assert set(data.train.batch(0).obs) == {"state"}
+    assert set(loaded(store, spec).train.batch(0).obs) == {"state", "camera"}
+    assert set(loaded(store, spec, obs=("camera",)).spec.obs) == {"camera"}
+    assert set(loaded(store, None).spec.obs) == {"state"}
+    assert set(loaded(store, None, obs=("camera",)).spec.obs) == {"camera"}
+
+
+def test_data_that_does_not_fit_the_environment_is_refused(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(2)
+    inches = replace(spec.action, units=("in", "in"))
+    for expected, message in [
+        (replace(spec, obs={**spec.obs, "wrist": ArraySpec((4,))}), "'wrist' is missing"),
+        (replace(spec, action=ArraySpec((3,))), "action: shape is"),
+        (replace(spec, action=inches), "action: units are"),
+        (replace(spec, rate_hz=20.0), "rate is 10 Hz"),
+    ]:
+        with pytest.raises(SpecError, match=message):
+            loaded(store, expected)
+    with pytest.raises(SpecError, match="'wrst' is not there"):
+        loaded(store, spec, obs=("wrst",))
+
+
+def test_numbers_that_are_not_finite_are_named(
+    make_store: Make, spec: DataSpec, make_episode: Callable[..., Episode]
+) -> None:
+    store = make_store(3)
+    action = make_episode(7, 5).action.copy()
+    action[3, 1] = np.nan
+    store.append(replace(make_episode(7, 5), action=action))
+    with pytest.raises(DataError, match="action 'action' of episode 'demo_7' holds NaN"):
+        loaded(store, spec, val_fraction=0.0)
+
+
+def test_an_empty_store_is_refused(make_store: Make, spec: DataSpec) -> None:
+    with pytest.raises(DataError, match="no episodes to train on"):
+        loaded(make_store(0), spec)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [
+        ({"path": ""}, "data.path"),
+        ({"path": "x", "val_fraction": 1.0}, "data.val_fraction"),
+        ({"path": "x", "val_fraction": -0.1}, "data.val_fraction"),
+        ({"path": "x", "memory_gib": -1.0}, "data.memory_gib"),
+        ({"path": "x", "split_seed": -1}, "data.split_seed"),
+    ],
+)
+def test_settings_name_their_key(settings: dict[str, object], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        DataConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_closing_the_stream_ends_its_thread(make_store: Make, spec: DataSpec) -> None:
+    import threading
+
+    train = loaded(make_store(3), spec).train
+    before = threading.active_count()
+    stream = train.stream()
+    list(itertools.islice(stream, 3))
+    assert threading.active_count() == before + 1
+    stream.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
