@@ -1,0 +1,79 @@
+"""The entry point as a user meets it: exit codes, one line per mistake, no traceback."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from imitate.cli.main import main
+from imitate.config import verbs
+
+
+def run(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    code = main(arguments)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_help_of_every_verb_shows_a_worked_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run([verb, "--help"], capsys)
+    assert code == 0 and not err
+    assert out.startswith(f"imitate {verb}: ")
+    assert f"    imitate {verb}" in out
+
+
+def test_overview_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(["--help"], capsys)
+    assert code == 0
+    assert all(f"  {verb} " in out for verb in verbs())
+
+
+def test_nothing_asked_for_shows_the_overview_but_did_no_work(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([], capsys)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("trian", "unknown command 'trian' (did you mean 'train'?)"),
+        ("train --jsn", "unknown option --jsn (did you mean '--json'?)"),
+        ("train out", "'out' is not of the form key=value"),
+        ("train out=x", "imitate train needs data.path: add data.path=…"),
+        ("train out=x data.path=y polcy=bc", "unknown key polcy (did you mean 'policy'?)"),
+        ("train policy=difusion", "policy=difusion: there is no such policy (did you mean 'diffusion'?)"),
+        ("train env=tabletop/pick_plce", "there is no such env (did you mean 'tabletop/pick_place'?)"),
+        ("train optim.lrr=1", "unknown key optim.lrr (did you mean 'optim.lr'?)"),
+        (
+            "train out=x data.path=y train.batch_size=many",
+            "train.batch_size is 'many', expected a whole number",
+        ),
+        ("train out=x data.path=y train.batch_size=0", "train.batch_size is 0, expected at least 1"),
+        ("inspect data.path=no/such.zarr", "no does not exist"),
+        ("rollout checkpoint=no/run out=x", "no/run"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_how_to_mend_it(
+    line: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = run(line.split(), capsys)
+    assert code == 2 and not out
+    assert err.count("\n") == 1 and err.startswith("imitate: ")
+    assert message in err
+
+
+def test_a_command_of_its_own_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "imitate", "collect", "env=point_obstacle", "episodes=2"]
+    done = subprocess.run(
+        [*command, f"out={tmp_path / 'd.zarr'}", "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
+    again = subprocess.run(
+        [*command, f"out={tmp_path / 'd.zarr'}"], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 2
+    assert "append=true" in again.stderr and "Traceback" not in again.stderr
