@@ -57,7 +57,12 @@ class ArraySpec:
         return self.dtype == "uint8" and len(self.shape) == 3
 
     def filled_from(self, other: "ArraySpec") -> "ArraySpec":
-        """This spec with what it does not know (names, units, range, wrapping) taken from `other`."""
+        """This spec with what it does not know (names, units, range, wrapping) taken from `other`.
+
+        An array of another shape tells nothing.
+        """
+        if other.shape != self.shape:
+            return self
         known = {
             f.name: getattr(self, f.name) or getattr(other, f.name)
             for f in dataclasses.fields(self)
