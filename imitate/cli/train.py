@@ -62,7 +62,7 @@ class TrainCommand:
         except Interrupted as stop:
             progress.say(f"stopped by {stop}; to go on:  {self._again()}")
             sys.exit(128 + stop.number)
-        return Outcome(_summary(result, out), _lines(result, out))
+        return Outcome(_summary(result, out), _lines(result, out, "" if self.env else " env=…"))
 
     def _again(self) -> str:
         words = [word for word in sys.argv[1:] if not word.startswith("resume=")]
@@ -81,7 +81,7 @@ def _summary(result: Result, out: Path) -> dict[str, object]:
     }
 
 
-def _lines(result: Result, out: Path) -> list[str]:
+def _lines(result: Result, out: Path, env: str) -> list[str]:
     position, best = result.position, result.position.best
     chosen = (
         "the last weights, since there were no rollouts to choose by"
@@ -91,5 +91,5 @@ def _lines(result: Result, out: Path) -> list[str]:
     return [
         f"trained   {position.step} steps in {position.elapsed_s / 60:.1f} minutes",
         f"best      {out / BEST}: {chosen}",
-        f"next      imitate rollout checkpoint={out} episodes=50 seed=100000 out={out / 'rollout'}",
+        f"next      imitate rollout checkpoint={out} episodes=50 seed=100000 out={out / 'rollout'}{env}",
     ]

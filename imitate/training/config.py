@@ -31,7 +31,7 @@ class TrainConfig:
     evaluations: how many times, evenly over the run, the policy is rolled out; 0 never.
     eval_episodes, eval_seed: each evaluation runs these many episodes from these seeds on, apart from the
         seeds of demonstrations (from 0) and of final evaluations (from 100000).
-    eval_workers: simulator processes of an evaluation.
+    eval_workers: simulator processes of an evaluation, 0 for none besides this one.
     wandb: the project at Weights & Biases to log to; empty for none.
     """
 
@@ -46,19 +46,19 @@ class TrainConfig:
     ema_max_decay: float = 0.9999
     log_every: int = 100
     save_minutes: float = 2.0
-    validations: int = 20
+    validations: int = 10
     evaluations: int = 4
     eval_episodes: int = 20
     eval_seed: int = 50_000
-    eval_workers: int = 1
+    eval_workers: int = 2
     wandb: str = ""
 
     def __post_init__(self) -> None:
         if self.max_steps is None and self.max_minutes is None:
             raise ConfigError("train.max_steps and train.max_minutes are both null: set at least one")
-        for name in ("max_steps", "batch_size", "log_every", "eval_episodes", "eval_workers"):
+        for name in ("max_steps", "batch_size", "log_every", "eval_episodes"):
             _require(name, getattr(self, name), lambda v: v is None or v >= 1, "at least 1")
-        for name in ("seed", "eval_seed", "validations", "evaluations", "save_minutes"):
+        for name in ("seed", "eval_seed", "eval_workers", "validations", "evaluations", "save_minutes"):
             _require(name, getattr(self, name), lambda v: v >= 0, "at least 0")
         for name in ("max_minutes", "ema_power"):
             _require(name, getattr(self, name), lambda v: v is None or v > 0, "more than 0")

@@ -97,7 +97,7 @@ class Position:
 
 def require_usable(path: Path, run: Run, resume: bool) -> None:
     """Raise ConfigError where `path` holds a run and `resume` is false, or a run with other settings."""
-    if not (path / CONFIG).exists():
+    if not (path / LAST).exists():
         return
     if not resume:
         raise ConfigError(
@@ -170,8 +170,8 @@ def _require_same_settings(file: Path, now: Mapping[str, Any]) -> None:
     """Raise ConfigError naming the first key in which `now` differs from the settings stored in `file`."""
     try:
         then = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"{file} is damaged and cannot be resumed from: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file} is missing or damaged, so the run cannot be resumed: {error}") from error
     before, after = _flat(then), _flat(now)
     for key in sorted({*before, *after} - FREE_KEYS):
         if before.get(key) != after.get(key):

@@ -1,0 +1,178 @@
+"""Training on a store in a real environment: settings fit together, rollouts choose, signals stop."""
+
+import os
+import signal
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from line_env import SPEC, LineConfig, LineEnv
+
+from imitate.checkpoint import BEST, LAST, load_policy, read
+from imitate.datasets.loader import DataConfig, WindowLoader, prepare
+from imitate.datasets.store import DemoStore
+from imitate.errors import DataError, EnvError, SpecError, TrainingError
+from imitate.policies.bc import BehaviourCloningConfig
+from imitate.policy import Horizons
+from imitate.rollout import rollout
+from imitate.training.config import TrainConfig
+from imitate.training.interrupt import Interrupted
+from imitate.training.learner import Learner
+from imitate.training.loop import train
+from imitate.training.optimizer import AdamWConfig
+from imitate.training.run import Run, RunFolder
+from imitate.training.start import start
+from imitate.types import ArraySpec, Batch, DataSpec, Episode
+
+POLICY = BehaviourCloningConfig(Horizons(2, 4, 2), width=32, layers=1)
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve episodes of a controller that moves the point to 0."""
+    path = tmp_path_factory.mktemp("data") / "line.zarr"
+    store = DemoStore.create(path, SPEC)
+    for seed in range(12):
+        store.append(demonstration(seed))
+    store.close()
+    return path
+
+
+def demonstration(seed: int) -> Episode:
+    env = LineConfig().build()
+    seen, done = [env.reset(seed=seed)[0]], []
+    for _ in range(20):
+        done.append(np.clip(-2 * seen[-1]["position"], -1, 1).astype(np.float32))
+        seen.append(env.step(done[-1])[0])
+    obs = {key: np.stack([each[key] for each in seen[:-1]]) for key in SPEC.obs}
+    return Episode(f"ep_{seed}", obs, np.stack(done), success=True, rate_hz=10.0)
+
+
+def run_of(demos: Path, env: object = None, **settings: object) -> Run:
+    defaults: dict = {
+        "max_steps": 40,
+        "max_minutes": None,
+        "batch_size": 64,
+        "device": "cpu",
+        "precision": "fp32",
+    }
+    defaults |= {"validations": 2, "evaluations": 2, "eval_episodes": 4, "eval_workers": 0}
+    return Run(POLICY, env, DataConfig(str(demos)), AdamWConfig(), TrainConfig(**{**defaults, **settings}))  # type: ignore[arg-type]
+
+
+def test_trained_policy_solves_the_task_and_carries_its_origin(demos: Path, tmp_path: Path) -> None:
+    run = run_of(demos, LineConfig(), max_steps=300)
+    result = start(run, tmp_path / "run")
+    assert result.position.evaluations == 2
+    assert result.position.best is not None
+    assert result.position.best.success_rate == 1.0
+    loaded = load_policy(tmp_path / "run")
+    assert loaded.info.env_config() == LineConfig()
+    assert loaded.info.data_hash == DemoStore.open(demos).content_hash()
+    assert loaded.info.seeds == {"train": 0, "split": 0, "evaluation": 50_000}
+    assert rollout(loaded.policy, LineConfig(), range(100_000, 100_010), workers=0).success_rate >= 0.9
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """A loader's stream, with a signal arriving while the batch of `step` is handed out."""
+
+    loader: WindowLoader
+    step: int
+
+    def stream(self, start_step: int = 0) -> Generator[Batch, None, None]:
+        with closing(self.loader.stream(start_step)) as batches:
+            for step, batch in enumerate(batches, start_step):
+                if step == self.step:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                yield batch
+
+
+@pytest.mark.parametrize("stops", [[0], [2, 3, 29], [17, 38]])
+def test_resumed_over_epochs_equals_uninterrupted(demos: Path, tmp_path: Path, stops: list[int]) -> None:
+    run = run_of(demos)
+    start(run, tmp_path / "whole")
+    for stop in stops:
+        data = prepare(run.data, POLICY.horizons, None, run.train.batch_size, run.train.seed)
+        torch.manual_seed(0)
+        policy = POLICY.build(data.spec)
+        policy.normalizer.fit(data.statistics)
+        folder = RunFolder(tmp_path / "part", run, data.data_hash)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            train(
+                Learner(policy, run.optim, run.train), Stopping(data.train, stop), None, folder, resume=True
+            )
+    start(run, tmp_path / "part", resume=True)
+    (_, whole), (_, part) = read(tmp_path / "whole" / LAST), read(tmp_path / "part" / LAST)
+    assert all(torch.equal(whole[name], part[name]) for name in whole)
+
+
+@dataclass(frozen=True)
+class InterruptedConfig(LineConfig):
+    """An environment in which Ctrl-C arrives, and which then hangs."""
+
+    def build(self) -> LineEnv:
+        return InterruptedEnv(self)
+
+
+class InterruptedEnv(LineEnv):
+    def _trouble(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(600)
+
+
+def test_signal_during_rollouts_stops_at_once_and_keeps_the_training(demos: Path, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted, match="SIGINT"):
+        start(run_of(demos, InterruptedConfig(trouble_seed=50_001), evaluations=1), tmp_path / "run")
+    info, _ = read(tmp_path / "run" / LAST)
+    assert info.step == 40
+    assert info.training["evaluations"] == 0
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_failing_environment_keeps_the_training(demos: Path, tmp_path: Path) -> None:
+    with pytest.raises(EnvError):
+        start(run_of(demos, LineConfig(trouble="raise", trouble_seed=50_001)), tmp_path / "run")
+    assert read(tmp_path / "run" / LAST)[0].step == 20
+
+
+def test_time_limit_ends_training_with_the_whole_schedule(demos: Path, tmp_path: Path) -> None:
+    result = start(run_of(demos, max_steps=None, max_minutes=0.02), tmp_path / "run")
+    assert result.position.elapsed_s >= 1.2
+    assert result.metrics["train/learning_rate"] < 1e-4
+    again = start(run_of(demos, max_steps=None, max_minutes=0.02), tmp_path / "run", resume=True)
+    assert again.position.step == result.position.step
+
+
+def test_without_environment_best_is_last(demos: Path, tmp_path: Path) -> None:
+    start(run_of(demos), tmp_path / "run")
+    best, last = read(tmp_path / "run" / BEST)[1], read(tmp_path / "run" / LAST)[1]
+    assert all(torch.equal(best[name], last[name]) for name in best)
+    assert not any(name.startswith("optim/") for name in best)
+
+
+def test_data_of_another_environment_is_refused(tmp_path: Path, demos: Path) -> None:
+    other = DataSpec({"position": ArraySpec((2,))}, ArraySpec((1,)))
+    store = DemoStore.create(tmp_path / "other.zarr", other)
+    store.append(Episode("a", {"position": np.zeros((5, 2), np.float32)}, np.zeros((5, 1), np.float32)))
+    store.close()
+    with pytest.raises(SpecError, match=r"'position'.*shape"):
+        start(run_of(tmp_path / "other.zarr", LineConfig()), tmp_path / "run")
+    with pytest.raises(DataError):
+        start(run_of(tmp_path / "none.zarr", LineConfig()), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_exploding_training_names_the_cause(demos: Path, tmp_path: Path) -> None:
+    run = run_of(demos)
+    wild = Run(run.policy, None, run.data, AdamWConfig(lr=1e30, warmup=0.0), run.train)
+    with pytest.raises(
+        TrainingError, match=r"at step \d+; its data, of episodes .* is finite: try a smaller"
+    ):
+        start(wild, tmp_path / "run")
