@@ -33,8 +33,8 @@ class FilmCondition(nn.Module):
             nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, sum(self.splits), bias=False)
         )
         with torch.no_grad():
-            for film in self.obs_film.bias.split(self.splits):
-                scale, shift = film.chunk(2)
+            for bias in self.obs_film.bias.split(self.splits):
+                scale, shift = bias.chunk(2)
                 scale.fill_(1.0)
                 shift.zero_()
 

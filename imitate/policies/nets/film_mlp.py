@@ -21,7 +21,7 @@ class FilmMlpConfig(DenoiserConfig):
 
     width: int = 1024
     blocks: int = 3
-    condition_width: int = 128
+    condition_width: int = 256
 
     def __post_init__(self) -> None:
         require_positive(self, "width", "blocks", "condition_width")

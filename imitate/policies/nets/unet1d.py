@@ -102,6 +102,7 @@ class UNet1d(Denoiser):
             x = two_blocks(halve(x))
         skips.append(x)
         x = two_blocks(x)
+        # As in Diffusion Policy, the way up ends before the features of the first resolution would join.
         for double in self.doublings:
             x = double(two_blocks(torch.cat([x, skips.pop()], dim=1)))
         return full_precision_linear(self.head, self.last(x).transpose(1, 2))
