@@ -143,13 +143,12 @@ class WindowLoader:
             step += 1
 
     def _assemble(self, indices: np.ndarray) -> Batch:
-        sampler = self._sampler
-        observed = sampler.obs_rows(indices)
+        windows = self._sampler.windows(indices)
         return Batch(
-            obs={key: rows.take(observed) for key, rows in self._rows.items() if key != ACTION},
-            action=self._rows[ACTION].take(sampler.action_rows(indices)),
-            is_pad=torch.from_numpy(sampler.is_pad(indices)),
-            weight=torch.from_numpy(self._weights[sampler.episodes(indices)]),
+            obs={key: rows.take(windows.obs_rows) for key, rows in self._rows.items() if key != ACTION},
+            action=self._rows[ACTION].take(windows.action_rows),
+            is_pad=torch.from_numpy(windows.is_pad),
+            weight=torch.from_numpy(self._weights[windows.episodes]),
         )
 
     def _order(self, epoch: int) -> np.ndarray:

@@ -18,7 +18,7 @@ def test_windows_never_leave_their_episode_and_count_one_per_step(
     chosen = data.draw(st.lists(st.sampled_from(range(len(sizes))), unique=True, min_size=1))
     sampler = WindowSampler(ends, obs_steps, pred_steps, chosen)
     every = np.arange(len(sampler))
-    episodes = sampler.episodes(every)
+    episodes = sampler.windows(every).episodes
     first, last = (ends - sizes)[episodes, None], ends[episodes, None] - 1
     assert len(sampler) == sum(sizes[e] for e in chosen)
     for rows in (sampler.obs_rows(every), sampler.action_rows(every)):
