@@ -94,7 +94,7 @@ class WindowLoader:
 
     def episodes(self, step: int) -> np.ndarray:
         """The episode (B,) of the store that each window of batch `step` is cut from."""
-        return self._sampler.episodes(self.indices(step))
+        return self._sampler.windows(self.indices(step)).episodes
 
     def batch(self, step: int) -> Batch:
         """Batch number `step` of the endless training order."""

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,7 @@ def test_batches_hold_what_the_store_holds(make_store: Make, spec: DataSpec) -> 
             assert np.array_equal(batch.obs[key][row].numpy(), wanted)
         steps = [t - 1 + k for k in range(6)]
         assert np.array_equal(batch.action[row].numpy(), source.action[np.clip(steps, 0, last)])
+        assert data.train.episodes(2)[row] == episode
         assert batch.is_pad[row].tolist() == [not 0 <= s <= last for s in steps]
     assert (batch.obs["camera"].dtype, batch.obs["state"].dtype) == (torch.uint8, torch.float32)
     assert batch.weight.tolist() == [1.0] * 16
@@ -252,8 +254,6 @@ def test_settings_name_their_key(settings: dict[str, object], key: str) -> None:
 
 
 def test_closing_the_stream_ends_its_thread(make_store: Make, spec: DataSpec) -> None:
-    import threading
-
     train = loaded(make_store(3), spec).train
     before = threading.active_count()
     stream = train.stream()
