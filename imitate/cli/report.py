@@ -17,27 +17,16 @@ from pathlib import Path
 from imitate.cli.command import Outcome
 from imitate.curation.report import Report, write_report
 from imitate.curation.verdict import SIGNS
+from imitate.datasets.loader import DataConfig
 from imitate.datasets.opening import open_store
-from imitate.errors import ConfigError
 from imitate.progress import Progress
-
-
-@dataclass(frozen=True)
-class ReportedData:
-    """Which data set to report on."""
-
-    path: str
-
-    def __post_init__(self) -> None:
-        if not self.path:
-            raise ConfigError("data.path is empty, expected a store, e.g. data.path=demos.zarr")
 
 
 @dataclass(frozen=True)
 class ReportCommand:
     """The settings of `imitate report`; see the module."""
 
-    data: ReportedData
+    data: DataConfig
     out: str
 
     def run(self, progress: Progress) -> Outcome:

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
+from imitate.datasets.quality.features import CONSTANT
 from imitate.evaluation.statistics import wilson
 from imitate.evaluation.traces import Trace
 from imitate.page import Html, amount, chart
@@ -97,9 +98,12 @@ def _trace(found: Trace, times: np.ndarray, i: int) -> Html:
         ax.set(xlabel="time [s]" if found.rate_hz else "step")
         ax.legend(loc="upper left", bbox_to_anchor=(0, 1.16), ncols=2, borderpad=0)
 
-    spread = float(found.recorded[:, i].std())
-    error = amount(float(found.mean_error[i]))
-    note = f"Mean error {error}; the recorded action's own spread (std) {amount(spread)}."
+    error, spread = float(found.mean_error[i]), float(found.recorded[:, i].std())
+    still = spread <= CONSTANT * max(1.0, abs(float(found.recorded[:, i].mean())))
+    context = (
+        "the recorded action is constant" if still else f"spread (std) of the recording {amount(spread)}"
+    )
+    note = f"Mean error {amount(error)}; {context}."
     return chart(draw, found.names[i], note)
 
 
@@ -121,6 +125,7 @@ def _lines(
         ax.set(xlabel="step", ylabel=label)
         if log and values.min() > 0 and values.max() > LOG_SCALE_FROM * values.min():
             ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.yaxis.set_minor_formatter(NullFormatter())
         if len(lines) > 1:

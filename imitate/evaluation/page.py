@@ -1,6 +1,7 @@
 """The page of an experiment: what the policy achieves first, then how it was trained and how to repeat it."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ from imitate.rollout import EpisodeResult
 from imitate.training.logs import LOG, read_log
 from imitate.training.run import CONFIG
 
-CARD_ROWS = 9
+CARD_ROWS = 10
 
 
 def write_experiment_page(
@@ -61,7 +62,7 @@ def write_experiment_page(
 
 def _title(result: RolloutResult) -> str:
     origin = result.provenance
-    return f"{_part_name(origin.get('policy'))} on {_part_name(origin.get('env'))}"
+    return f"{_method(origin.get('policy'))} on {_task(origin.get('env'))}"
 
 
 def _answer(result: RolloutResult) -> Html:
@@ -102,25 +103,24 @@ def _secondary(result: RolloutResult) -> Html:
 def _about(result: RolloutResult, config: Mapping[str, Any], rows: curves.Rows) -> Html:
     origin = result.provenance
     data = {**_flat(config.get("data")), "content hash": _short(origin.get("data_hash"))}
-    training = {"steps": amount(origin.get("training_step")), **_training(rows), **_flat(config.get("optim"))}
+    env = {"rate_hz": result.rate_hz, "max_steps": result.max_steps, **_flat(origin.get("env"))}
     cards = {
-        "Policy": {"method": _part_name(origin.get("policy")), **_flat(origin.get("policy"))},
-        "Environment": {"task": _part_name(origin.get("env")), **_flat(origin.get("env")), **_rate(result)},
+        "Policy": {"method": _method(origin.get("policy")), **_flat(origin.get("policy"))},
+        "Environment": {"task": _task(origin.get("env")), **env},
         "Data": data,
-        "Training": training,
+        "Training": _training(origin, config, rows),
     }
     shown = [card(name, dict(list(pairs.items())[:CARD_ROWS])) for name, pairs in cards.items()]
-    return section("What was evaluated", grid(shown))
+    return section("What was evaluated", grid(shown, columns=2))
 
 
-def _rate(result: RolloutResult) -> dict[str, str]:
-    rate = {"control rate": f"{result.rate_hz:g} Hz"} if result.rate_hz else {}
-    return rate | {"episode limit": f"{result.max_steps} steps"}
-
-
-def _training(rows: curves.Rows) -> dict[str, str]:
+def _training(origin: Mapping[str, Any], config: Mapping[str, Any], rows: curves.Rows) -> dict[str, object]:
     times = [row["time_s"] for row in rows if "time_s" in row]
-    return {"time": f"{times[-1] / 60:.1f} minutes"} if times else {}
+    took = {"training took": f"{times[-1] / 60:.1f} minutes"} if times else {}
+    settings = {**_mapping(config.get("train")), **_mapping(config.get("optim"))}
+    names = ("batch_size", "lr", "schedule", "weight_decay", "seed", "precision")
+    known = {name: settings[name] for name in names if name in settings}
+    return {"chosen at step": amount(origin.get("training_step")), **took, **known}
 
 
 def _videos(result: RolloutResult, videos: Sequence[Path]) -> Html | None:
@@ -129,8 +129,8 @@ def _videos(result: RolloutResult, videos: Sequence[Path]) -> Html | None:
     by_seed = {episode.seed: episode for episode in result.episodes}
     seeds = {Path(file).name: seed for seed, file in result.videos.items()}
     shown = [_video(path, by_seed.get(seeds.get(path.name, -1))) for path in videos]
-    intro = "In real time. Up to half of them are chosen among the failures, so they are not typical."
-    return section("Episodes to watch", grid(shown), intro=intro)
+    intro = "In real time. Chosen so that failures show: they are no typical sample."
+    return section("Episodes to watch", grid(shown, columns=4), intro=intro)
 
 
 def _video(path: Path, episode: EpisodeResult | None) -> Html:
@@ -227,21 +227,28 @@ def _read_config(run_folder: Path | None) -> dict[str, Any]:
         return {}
 
 
-def _part_name(part: Any) -> str:
-    """A part's class without "Config", and its task where it names one: "MetaWorld reach-v3"."""
-    target = str(_mapping(part).get(TARGET, "unknown")).rpartition(".")[2].removesuffix("Config")
-    task = _mapping(part).get("task")
-    return f"{target} {task}" if isinstance(task, str) else target
+def _method(policy: Any) -> str:
+    """A policy's class in words, without "Config": "Behaviour cloning"."""
+    name = str(_mapping(policy).get(TARGET, "")).rpartition(".")[2].removesuffix("Config")
+    return re.sub(r"(?<=[a-z])[A-Z]", lambda capital: f" {capital[0].lower()}", name) or "Unknown policy"
 
 
-def _flat(part: Any, prefix: str = "") -> dict[str, object]:
-    """The settings of a part by dotted name, without the import paths."""
+def _task(env: Any) -> str:
+    """An environment's module, and its task where it names one: "tabletop/push", "metaworld reach-v3"."""
+    module = str(_mapping(env).get(TARGET, "")).rpartition(".")[0] or "unknown environment"
+    name = module.removeprefix("imitate.envs.").replace(".", "/")
+    task = _mapping(env).get("task")
+    return f"{name} {task}" if isinstance(task, str) else name
+
+
+def _flat(part: Any) -> dict[str, object]:
+    """The settings of a part and of the parts in it by name, without the import paths; the outer one wins."""
     pairs: dict[str, object] = {}
     for key, value in _mapping(part).items():
         if isinstance(value, Mapping):
-            pairs |= _flat(value, f"{prefix}{key}.")
+            pairs = _flat(value) | pairs
         elif key != TARGET and value not in (None, "", []):
-            pairs[f"{prefix}{key}"] = ", ".join(map(str, value)) if isinstance(value, list) else value
+            pairs[key] = ", ".join(map(str, value)) if isinstance(value, list) else value
     return pairs
 
 

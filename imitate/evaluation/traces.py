@@ -66,7 +66,7 @@ def trace(policy: Policy, store: EpisodeStore, episode: int) -> Trace:
     rows = sampler.obs_rows(np.arange(0, len(sampler), horizons.action_steps))
     first = int(rows.min())
     whole = slice(first, first + len(sampler))
-    obs = {key: torch.from_numpy(store.array(key)[whole][rows - first]) for key in policy.spec.obs}
+    obs = {key: _tensor(store.array(key)[whole][rows - first]) for key in policy.spec.obs}
     values = policy.predict(obs, torch.Generator().manual_seed(0)).values
     return Trace(
         store.record(episode).id,
@@ -75,6 +75,11 @@ def trace(policy: Policy, store: EpisodeStore, episode: int) -> Trace:
         values.flatten(0, 1)[: len(sampler)].float().numpy(),
         policy.spec.rate_hz,
     )
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    """States as float32, images as they are: what batches hold."""
+    return torch.from_numpy(values if values.dtype == np.uint8 else values.astype(np.float32))
 
 
 def _data_config(run_folder: Path) -> DataConfig:

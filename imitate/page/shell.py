@@ -86,9 +86,9 @@ def facts(pairs: Mapping[str, object]) -> Html:
     return tag("dl", *(joined([tag("dt", key), tag("dd", value)]) for key, value in pairs.items()))
 
 
-def grid(items: Iterable[object]) -> Html:
-    """Items side by side where there is room, below each other on a phone."""
-    return tag("div", *items, class_="grid")
+def grid(items: Iterable[object], columns: int = 3) -> Html:
+    """Items side by side, 2, 3 or 4 `columns` where there is room, one on a phone."""
+    return tag("div", *items, class_=f"grid c{columns}")
 
 
 def picture(pixels: np.ndarray, caption: object) -> Html:
