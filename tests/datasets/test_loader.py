@@ -95,7 +95,7 @@ def test_the_stream_is_the_batches_from_any_step(make_store: Make, spec: DataSpe
     stream = train.stream(5)
     for step, batch in zip(range(5, 20), stream, strict=False):
         require_same(batch, train.batch(step))
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
 
 
 def test_the_stream_passes_errors_on(make_store: Make, spec: DataSpec) -> None:
@@ -259,5 +259,5 @@ def test_closing_the_stream_ends_its_thread(make_store: Make, spec: DataSpec) ->
     stream = train.stream()
     list(itertools.islice(stream, 3))
     assert threading.active_count() == before + 1
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert threading.active_count() == before
