@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -14,7 +15,12 @@ SCRIPTS = ("quickstart", "test", "environment.sh")
 EXTRAS = ("core", "dev", "metaworld", "pusht")
 ABSENT = ("python", "uv", "apt-get", "sudo", "imitate")
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Linux")
+TIMEOUT_S = 570  # A machine with other work to do is no failure.
+
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(sys.platform != "linux", reason="the scripts are for Linux"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -59,16 +65,23 @@ def executable(path: Path, body: str) -> None:
 def run(clone: Path, *command: str, path: Path, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a script of `clone` from another folder, with nothing on standard input."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_", "VIRTUAL_ENV", "PYTHON"))}
-    return subprocess.run(
-        ["bash", str(clone / "scripts" / command[0]), *command[1:]],
+    script = ["bash", str(clone / "scripts" / command[0]), *command[1:]]
+    with subprocess.Popen(
+        script,
         cwd=clone.parent,
         env={**kept, "PATH": str(path), **env},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=280,
-        check=False,
-    )
+        start_new_session=True,
+    ) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(script, process.returncode, stdout, stderr)
 
 
 def with_python(tools: Path, folder: Path, body: str) -> Path:
