@@ -27,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
     except ImitateError as error:
         print(f"imitate: {_one_line(error)}", file=sys.stderr)
+    except BrokenPipeError:
+        # Whoever read the output has had enough (`| head`); nothing may be written to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         # Full disk, no permission, a folder where a file should be: the user's to mend, not a bug.
         print(f"imitate: {_one_line(error)}", file=sys.stderr)
@@ -60,7 +64,7 @@ def _run(arguments: list[str]) -> int:
     from imitate.cli.console import progress_for_stderr
 
     outcome = compose(verb, overrides).run(progress_for_stderr())
-    print(json.dumps(outcome.json) if "--json" in flags else "\n".join(outcome.lines))
+    print(json.dumps(outcome.json) if "--json" in flags else "\n".join(outcome.lines), flush=True)
     return 0
 
 

@@ -77,3 +77,9 @@ def test_a_command_of_its_own_process(tmp_path: Path) -> None:
     )
     assert again.returncode == 2
     assert "append=true" in again.stderr and "Traceback" not in again.stderr
+
+
+def test_a_reader_that_has_had_enough_is_not_a_mistake() -> None:
+    command = f"set -o pipefail; {sys.executable} -m imitate list | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 141 and not done.stderr
