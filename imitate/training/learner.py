@@ -1,6 +1,6 @@
 """One training step, and the whole numerical state that it changes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 
 from imitate.checkpoint import load_weights
+from imitate.errors import TrainingError
 from imitate.policy import Policy
 from imitate.training.config import TrainConfig
 from imitate.training.ema import Ema
 from imitate.training.optimizer import AdamWConfig, restore, state_tensors, trainable
 from imitate.types import Batch
+
+Loss = Callable[[Batch], dict[str, Tensor]]
 
 
 class Learner:
@@ -31,7 +34,7 @@ class Learner:
         self.curve = optim.curve()
         self.ema = Ema(self.policy, config.ema_power, config.ema_max_decay)
         self._parameters = list(trainable(self.policy).values())
-        self._loss = torch.compile(policy.loss) if config.compile else policy.loss
+        self._loss = compiled(policy.loss) if config.compile else policy.loss
         self._dtype = config.autocast_dtype()
 
     def step(self, batch: Batch, step: int, progress: float) -> dict[str, Tensor]:
@@ -71,6 +74,20 @@ class Learner:
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def compiled(loss: Loss) -> Loss:
+    """The same, compiled when it is first called; raises TrainingError where that cannot be done here."""
+    fast = torch.compile(loss)
+
+    def call(batch: Batch) -> dict[str, Tensor]:
+        try:
+            return fast(batch)
+        except torch._dynamo.exc.TorchDynamoException as error:
+            cause = str(error).strip().splitlines()[0]
+            raise TrainingError(f"train.compile=true does not work here, set it to false: {cause}") from error
+
+    return call
 
 
 def seed_noise(seed: int, step: int, device: torch.device) -> None:
