@@ -103,11 +103,8 @@ def measure(store: EpisodeStore, progress: Progress = SILENT) -> Measurement:
         bar.advance(note="measuring ranges")
         specs = {**store.spec.obs, ACTION: store.spec.action}
         ranges = {key: dimension_ranges(array, specs[key], key) for key, array in arrays.items()}
-    jerk = (
-        np.nanmean(np.stack(reading.jerks), axis=0)
-        if reading.usable
-        else np.full(store.spec.action.size, np.nan)
-    )
+    known = [jerk for jerk in reading.jerks if np.isfinite(jerk).all()]
+    jerk = np.mean(known, axis=0) if known else np.full(store.spec.action.size, np.nan)
     return Measurement(store.spec, episodes, reading.starts, arrays, ranges, jerk, agreement)
 
 
