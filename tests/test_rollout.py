@@ -15,8 +15,10 @@ import torch
 from line_env import SPEC, LineConfig
 from line_policy import LinePolicy
 
+from imitate.envs.point_obstacle import PointObstacleConfig
 from imitate.errors import ConfigError, EnvError, SpecError
 from imitate.execution import ExecutionConfig
+from imitate.policies.bc import BehaviourCloningConfig
 from imitate.rollout import EpisodeResult, rollout
 from imitate.types import ArraySpec
 
@@ -42,6 +44,26 @@ def no_process_stays() -> Iterator[None]:
 @pytest.mark.parametrize("workers", [1, 2, 3, 9])
 def test_any_number_of_workers_gives_the_same_episodes(workers: int, in_process: tuple) -> None:
     assert play(workers) == in_process
+
+
+def test_a_real_policy_sees_the_same_from_a_real_environment() -> None:
+    env = PointObstacleConfig(max_steps=40)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        policy = BehaviourCloningConfig(head="gmm", width=64, act_std=0.3).build(env.build().data_spec)
+    played = {}
+    for workers in (0, 2, 3):
+        seen: list[torch.Tensor] = []
+        hook = policy.normalizer.state.register_forward_hook(
+            lambda _, __, vectors, seen=seen: seen.append(vectors)
+        )
+        episodes = rollout(policy, env, SEEDS, workers=workers, batch=5).episodes
+        hook.remove()
+        played[workers] = (episodes, torch.stack(seen))
+    assert played[0][0] == played[2][0] == played[3][0]
+    assert torch.equal(played[0][1], played[2][1])
+    assert torch.equal(played[0][1], played[3][1])
+    assert (played[0][1][0] != played[0][1][1]).any()
 
 
 def test_the_stand_ins_can_tell_a_difference(in_process: tuple) -> None:

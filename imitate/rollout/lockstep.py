@@ -209,7 +209,7 @@ class _Rounds:
 
     def _rows(self) -> tuple[dict[str, Tensor], list[torch.Generator]]:
         """Observations {name: (batch, To, …)} and generators of all rows; an idle row repeats another."""
-        anyone = next(iter(self._playing.values()))
+        anyone = self._playing[min(self._playing)]
         rows = [self._playing.get(row) for row in range(self._config.batch)]
         obs = {
             key: torch.from_numpy(np.stack([(row or anyone).obs[key] for row in rows])).to(self._device)

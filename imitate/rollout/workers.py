@@ -124,6 +124,7 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     from multiprocessing import forkserver  # not everywhere
+
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     with _ignoring_ctrl_c():
