@@ -9,6 +9,9 @@ MAX_OPENING_M = 0.08
 HOME_RAD = np.array([0.0, 0.366, 1.836, 0.0, 0.94, 0.0])
 """Tool straight down at about (0.45, 0, 0.25) m; far from every limit, which picks the elbow-up branch."""
 
+FULL_GRIP_M = 0.025
+"""How far the gripper's set-point may be inside an object: enough for the servo's greatest force."""
+
 DAMPING = 0.02
 ITERATIONS = 20
 POSITION_TOLERANCE_M = 1e-5
@@ -70,6 +73,8 @@ class Arm:
 
     def drive(self, joints: np.ndarray, opening: float, step_s: float) -> None:
         """Send the servos to `joints` (6,) rad and `opening` m, to arrive in `step_s` if speed allows."""
+        # A set-point further inside a held object adds no force, and would delay letting go.
+        opening = max(opening, self.opening - FULL_GRIP_M)
         goal = np.clip([*joints, opening], [*self.low, 0.0], [*self.high, MAX_OPENING_M])
         self._data.ctrl[:] = np.clip((goal - self._data.act) / step_s, -self._speed, self._speed)
 

@@ -13,8 +13,8 @@ from imitate.envs.tabletop.actions import MAX_SPEED_M_S, MAX_TURN_RAD_S, ActionM
 from imitate.envs.tabletop.arm import Arm
 from imitate.envs.tabletop.task import Waypoint
 
-CRUISE_M_S = 0.36
-"""Commanded pace; the servos' lag makes it about two thirds of this."""
+CRUISE_M_S = 0.3
+"""Commanded pace; the servos' lag makes it about four fifths of this."""
 TURN_RAD_S = 1.2
 
 
@@ -30,7 +30,7 @@ STYLES = {
     "direct": Style(),
     "left": Style(bend_rad=0.7),
     "right": Style(bend_rad=-0.7),
-    "fast": Style(pace=1.35),
+    "fast": Style(pace=1.6),
     "slow": Style(pace=0.6),
 }
 BEND_FADES_M = 0.10

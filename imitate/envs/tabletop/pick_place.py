@@ -94,8 +94,9 @@ class PickPlace(Task):
         arm, cube = scene.arm, scene.position("cube")
         to_goal = _goal(scene) - cube
         if aside(to_goal) < 0.015 and abs(to_goal[2]) < 0.004:
-            rise = 0.05 if arm.opening > 0.06 else 0.0
-            return Waypoint(above(arm.position, rise), arm.yaw, MAX_OPENING_M)
+            # Still downwards while opening, so that a cube just above the platform is not grasped again.
+            way = to_goal if arm.opening < 0.06 else above(np.zeros(3), 0.05)
+            return Waypoint(arm.position + way, arm.yaw, MAX_OPENING_M)
         return grasp(arm, cube, scene.yaw("cube"), 2 * CUBE_HALF_M) or self._carry(scene, to_goal)
 
     def _carry(self, scene: Scene, to_goal: np.ndarray) -> Waypoint:
