@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 
+import av
 import numpy as np
 from matplotlib.image import imsave
 
@@ -94,21 +95,35 @@ def grid(items: Iterable[object], columns: int = 3) -> Html:
 def picture(pixels: np.ndarray, caption: object) -> Html:
     """A small image (H, W, 3) uint8 embedded as PNG; large ones are thinned to about 200 pixels."""
     step = max(1, round(max(pixels.shape[:2]) / PICTURE_PIXELS))
-    buffer = io.BytesIO()
-    imsave(buffer, np.ascontiguousarray(pixels[::step, ::step]), format="png")
-    source = Html(f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+    source = _image_address(pixels[::step, ::step], "png")
     return tag("figure", tag("img", src=source, alt=caption, class_="picture"), tag("figcaption", caption))
 
 
+def _image_address(pixels: np.ndarray, kind: str) -> Html:
+    buffer = io.BytesIO()
+    imsave(buffer, np.ascontiguousarray(pixels), format=kind)
+    return Html(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}")
+
+
 def video(path: Path, caption: object, failed: bool | None = None) -> Html:
-    """An mp4 file embedded in the page; a failed episode is marked by frame, sign and word."""
+    """An mp4 file embedded in the page; a failed episode is marked by frame, sign and word.
+
+    Its first frame stands for it until it is played, and in print.
+    """
     try:
         encoded = base64.b64encode(path.read_bytes()).decode()
     except OSError as error:
         raise DataError(f"cannot read video {path}: {error.strerror}") from error
     source = Html(f"data:video/mp4;base64,{encoded}")
     player = tag(
-        "video", src=source, controls=True, muted=True, loop=True, playsinline=True, preload="metadata"
+        "video",
+        src=source,
+        controls=True,
+        muted=True,
+        loop=True,
+        playsinline=True,
+        preload="metadata",
+        poster=_first_frame(path),
     )
     words = {True: ("✕ failed ", "bad"), False: ("✓ success ", "good"), None: ("", None)}
     mark = tag("span", words[failed][0], class_=words[failed][1])
@@ -118,3 +133,13 @@ def video(path: Path, caption: object, failed: bool | None = None) -> Html:
         tag("figcaption", mark, caption),
         class_="video failed" if failed else "video",
     )
+
+
+def _first_frame(path: Path) -> Html | None:
+    """The first frame of a video as an address, None where it cannot be decoded here."""
+    try:
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0), None)
+    except (av.error.FFmpegError, IndexError):
+        return None
+    return None if frame is None else _image_address(frame.to_ndarray(format="rgb24"), "jpeg")

@@ -54,6 +54,7 @@ def test_experiment_is_quiet_and_its_videos_play(browser: Browser, experiment: P
     browser.open(experiment)
     assert browser.evaluate(PLAY) == [True, True]
     assert browser.evaluate("document.querySelectorAll('figure.video.failed').length") == 1
+    assert browser.evaluate("[...document.querySelectorAll('video[poster]')].length") == 2
     assert browser.evaluate("document.querySelectorAll('figure.chart svg path').length") > 20
     check_quiet(browser)
 
