@@ -31,25 +31,28 @@ Statistics = Mapping[str, ArrayStatistics]
 
 
 class VectorNormalizer(nn.Module):
-    """The affine map x -> x * scale + offset of one vector; `inverse` undoes it.
+    """The affine map x -> x * scale + offset of one vector; `inverse` goes back.
 
     minmax sends [min, max] to [-1, 1]; gaussian sends mean to 0 and std to 1. A dimension that never
-    changes is only shifted to 0, so that nothing is divided by (almost) zero.
+    changes is only shifted to 0, so that nothing is divided by (almost) zero; going back it is the constant
+    whatever a network says, so that no network's noise reaches an actuator that was never used.
     """
 
     scale: Tensor
     offset: Tensor
+    spread: Tensor
+    centre: Tensor
 
     def __init__(self, size: int, mode: Mode = "minmax") -> None:
         super().__init__()
         if mode not in MODES:
             raise ConfigError(f"normalisation is {mode!r}, expected one of {', '.join(MODES)}")
         self.mode = mode
-        self.register_buffer("scale", torch.ones(size))
-        self.register_buffer("offset", torch.zeros(size))
+        for name, value in (("scale", 1.0), ("offset", 0.0), ("spread", 1.0), ("centre", 0.0)):
+            self.register_buffer(name, torch.full((size,), value))
 
     def fit(self, statistics: ArrayStatistics) -> None:
-        """Set scale and offset from `statistics`; raises SpecError where their size differs."""
+        """Set the map from `statistics`; raises SpecError where their size differs."""
         if statistics.min.shape != tuple(self.scale.shape):
             raise SpecError(f"statistics of shape {statistics.min.shape} for a vector of {len(self.scale)}")
         if self.mode == "identity":
@@ -63,6 +66,8 @@ class VectorNormalizer(nn.Module):
         scale = 1.0 / np.where(constant, 1.0, spread)
         self.scale.copy_(torch.as_tensor(scale))
         self.offset.copy_(torch.as_tensor(-centre * scale))
+        self.spread.copy_(torch.as_tensor(np.where(constant, 0.0, spread)))
+        self.centre.copy_(torch.as_tensor(centre))
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (…, D)."""
@@ -70,7 +75,7 @@ class VectorNormalizer(nn.Module):
 
     def inverse(self, x: Tensor) -> Tensor:
         """Back to physical units, (…, D)."""
-        return (x.float() - self.offset) / self.scale
+        return x.float() * self.spread + self.centre
 
 
 class StateEncoder(nn.Module):

@@ -41,7 +41,7 @@ def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.abs((a - b + np.pi) % TWO_PI - np.pi)
 
 
-def test_it_is_gym_pusht_bitwise(env: PushT) -> None:
+def test_it_moves_bitwise_as_gym_pusht_and_measures_the_same(env: PushT) -> None:
     from gym_pusht.envs.pusht import PushTEnv
 
     theirs, rng = PushTEnv(obs_type="state"), np.random.default_rng(0)
@@ -54,8 +54,9 @@ def test_it_is_gym_pusht_bitwise(env: PushT) -> None:
             expected, reward, terminated, _, told = theirs.step(action)
             obs, our_reward, our_terminated, _, info = env.step(action)
             best = max(best, told["coverage"])
-            assert (our_reward, our_terminated) == (reward, terminated)
-        assert info["score"] >= min(best / 0.95, 1.0)
+            # Shapely, which gym-pusht measures with, is not exact to the last bit.
+            assert our_reward == pytest.approx(reward, abs=1e-12) and our_terminated == terminated
+        assert info["score"] >= min(best / 0.95, 1.0) - 1e-12
 
 
 def test_starts_are_drawn_as_in_diffusion_policy(env: PushT) -> None:
