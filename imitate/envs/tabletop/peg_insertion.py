@@ -102,7 +102,7 @@ class PegInsertion(Task):
         turn = scene.yaw("socket") - scene.yaw("peg")
         misfit = aside(way) + 0.02 * abs(turn)
         is_entering = peg[2] - PEG_HALF_M[2] < SOCKET_DEPTH_M and aside(way) < HOLE_HALF_M
-        height = 0.0 if is_entering or misfit < 0.0015 else SOCKET_DEPTH_M + np.clip(2 * misfit, 0.01, 0.03)
+        height = 0.0 if is_entering or misfit < 0.0025 else SOCKET_DEPTH_M + np.clip(2 * misfit, 0.01, 0.03)
         rise = way[2] + height
         # First up, then across: the peg must not meet the socket's side.
         across = way[:2] * np.clip(1.0 - (rise - 0.01) / 0.04, 0.0, 1.0)

@@ -13,7 +13,7 @@ from imitate.envs.tabletop.task import Task, Waypoint, draw_in, position_spec
 GOAL_LOW, GOAL_HIGH = (0.34, -0.25, 0.06), (0.60, 0.25, 0.34)
 NEAREST_START_M = 0.10
 REACHED_RADIUS_M = 0.02
-STOPPED_RAD_S = 0.15
+STOPPED_RAD_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Reach(Task):
     | ee_to_goal (3) | m    | mark minus grip point |
     """
 
-    success_definition = "the grip point is within 2 cm of the mark and no joint turns faster than 0.15 rad/s"
+    success_definition = "the grip point is within 2 cm of the mark and no joint turns faster than 0.3 rad/s"
     obs_specs = {"goal": position_spec("goal"), "ee_to_goal": position_spec("ee_to_goal")}  # noqa: RUF012
 
     def add_bodies(self, builder: Builder) -> None:

@@ -150,7 +150,7 @@ def test_grip_point_counts_only_at_rest_at_the_mark() -> None:
     scene.place("mark", above(scene.arm.position, 0.015))
     scene.forward()
     assert task.is_solved(scene)
-    scene.data.qvel[0] = 0.3
+    scene.data.qvel[0] = 0.4
     assert not task.is_solved(scene)
     scene.data.qvel[0] = 0.0
     scene.place("mark", above(scene.arm.position, 0.025))
