@@ -19,8 +19,8 @@ from imitate.policies.nets.film import FilmCondition, film
 class FilmMlpConfig(DenoiserConfig):
     """Settings of FilmMlp: trunk `width`, residual `blocks`, and the width of the condition's embedding."""
 
-    width: int = 1024
-    blocks: int = 3
+    width: int = 512
+    blocks: int = 4
     condition_width: int = 256
 
     def __post_init__(self) -> None:
