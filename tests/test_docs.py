@@ -85,6 +85,7 @@ def run_imitate(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_every_command_of_a_page_runs(page: Path, clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for block in blocks(page.read_text()):
