@@ -62,6 +62,8 @@ def test_a_constant_dimension_becomes_zero_and_comes_back(constant: float, mode:
     scaled = normalizer(torch.from_numpy(values))
     assert scaled.abs().max() <= 1e-2
     assert torch.allclose(normalizer.inverse(scaled), torch.from_numpy(values), rtol=1e-6, atol=1e-6)
+    # Whatever a network says about a dimension that never changed, it stays where it was.
+    assert torch.allclose(normalizer.inverse(scaled + 0.7), torch.from_numpy(values), rtol=1e-6, atol=1e-6)
 
 
 def test_an_unknown_mode_and_foreign_statistics_are_refused() -> None:
