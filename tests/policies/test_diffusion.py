@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imitate.errors import ConfigError
+from imitate.normalize import ArrayStatistics
 from imitate.policies.diffusion import DiffusionConfig, hold_edges
 from imitate.policies.nets.film_mlp import FilmMlpConfig
 from imitate.policy import Horizons
@@ -73,8 +74,8 @@ def test_every_combination_learns(prediction: Any, normalization: Any) -> None:
         clip_sample=normalization == "minmax",
     )
     policy = config.build(SPEC)
-    policy.normalizer.action.scale.fill_(1 / 20.0)
-    policy.normalizer.action.offset.fill_(-1.0)  # actions around 20 units, 20 wide either way
+    zero, twenty = np.zeros(2), np.full(2, 20.0)
+    policy.normalizer.action.fit(ArrayStatistics(zero, 2 * twenty, mean=twenty, std=twenty))
     target = torch.tensor([14.0, 31.0])
     optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-3)
     obs = {"state": torch.randn(32, 2, 3)}
