@@ -16,6 +16,7 @@ from imitate.errors import ConfigError
 from imitate.normalize import Mode, Normalizer
 from imitate.policies.nets.denoiser import DenoiserConfig, Sizes
 from imitate.policies.nets.film_mlp import FilmMlpConfig
+from imitate.policies.nets.history import drop_history, require_probability
 from imitate.policies.nets.noise_schedule import NoiseSchedule, Prediction, Sampler, Schedule
 from imitate.policy import Generator, Horizons, Policy, masked_mean, require_states_only
 from imitate.types import ActionChunk, Batch, DataSpec
@@ -40,8 +41,10 @@ class DiffusionConfig:
     clip_sample: bool = True
     obs_normalization: Mode = "minmax"
     action_normalization: Mode = "minmax"
+    history_dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        require_probability("history_dropout", self.history_dropout)
         if self.clip_sample and self.action_normalization != "minmax":
             raise ConfigError(
                 f"policy.clip_sample is true, but policy.action_normalization is "
@@ -78,6 +81,7 @@ class Diffusion(Policy):
         normalizer = Normalizer(spec, config.obs_normalization, config.action_normalization)
         super().__init__(spec, config.horizons, normalizer)
         self.noise = config.noise_schedule()
+        self.history_dropout = config.history_dropout
         self.denoiser = config.denoiser.build(
             Sizes(
                 obs_steps=config.horizons.obs_steps,
@@ -94,7 +98,8 @@ class Diffusion(Policy):
         noise = torch.randn_like(clean)
         step = torch.randint(self.noise.train_steps, (len(clean),), device=clean.device)
         noisy, target = self.noise.training_pair(clean, noise, step)
-        predicted = self.denoiser(noisy, step, self.denoiser.encode(self.normalizer.state(batch.obs)))
+        state = drop_history(self.normalizer.state(batch.obs), self.history_dropout)
+        predicted = self.denoiser(noisy, step, self.denoiser.encode(state))
         error = (predicted.float() - target).square().mean(dim=-1)
         return {"loss": masked_mean(error, batch.is_pad, batch.weight)}
 
