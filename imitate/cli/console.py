@@ -69,10 +69,15 @@ class _PlainTask:
         self.shown = time.monotonic()
         elapsed = self.shown - self.started
         left = elapsed * (self.total - self.done) / self.done if self.done else float("nan")
-        text = f"{self.label}: {self.done:.10g}/{self.total:.10g} {self.unit}".rstrip()
+        text = f"{self.label}: {_amount(self.done)}/{_amount(self.total)} {self.unit}".rstrip()
         print(
             f"{text}, {elapsed:.0f} s, {left:.0f} s left  {self.note}".rstrip(), file=sys.stderr, flush=True
         )
+
+
+def _amount(value: float) -> str:
+    """Whole numbers as they are, shares of a percent with one decimal."""
+    return f"{value:.1f}".removesuffix(".0")
 
 
 class PlainProgress:
