@@ -34,7 +34,7 @@ def read_keep_list(path: Path, store: EpisodeStore, data_hash: str) -> Selection
     if listed["data_hash"] != data_hash:
         raise DataError(
             f"{path} was made for data with hash {listed['data_hash']}, but {store.path} has {data_hash}; "
-            f"run  imitate curate data.path={store.path} out={path}  again"
+            "make a new list for this data"
         )
     index_of = {store.record(i).id: i for i in range(len(store))}
     keep = np.ones(len(store), bool)
@@ -53,7 +53,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a keep-list (data.keep): {error}") from error
     if not isinstance(listed, dict) or not {"episodes", "data_hash"} <= set(listed):
-        raise DataError(f"{path}: a keep-list holds 'episodes' and 'data_hash'; run  imitate curate")
+        raise DataError(f"{path}: a keep-list holds 'episodes' and 'data_hash'")
     return listed
 
 

@@ -27,7 +27,7 @@ PREFETCHED = 4
 class DataConfig:
     """Which demonstrations to learn from.
 
-    path: store, replay buffer or .zarr.zip. keep: a keep-list of `imitate curate`. obs: names of the
+    path: store, replay buffer or .zarr.zip. keep: a keep-list. obs: names of the
     observations to use (empty: all that the environment has; without an environment, all but images).
     val_fraction: share of the episodes kept for validation, at least one where it is not 0. split_seed:
     which ones. min_ahead: learn only from steps with these many recorded actions ahead, their own included;
