@@ -10,7 +10,7 @@ PACKAGE = ROOT / "imitate"
 
 # Each row may import the rows above it and, unless it is split in parts, itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "progress", "parts"),
+    ("errors", "types", "progress", "parts", "device"),
     ("normalize", "policy", "env"),
     ("datasets", "policies", "envs"),
     ("checkpoint", "execution", "rollout"),

@@ -21,10 +21,9 @@ Keys:
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from imitate.checkpoint import LoadedPolicy, load_policy
 from imitate.cli.command import Outcome
+from imitate.device import chosen_device
 from imitate.env import EnvConfig
 from imitate.errors import ConfigError
 from imitate.evaluation.evaluate import Evaluation
@@ -57,7 +56,7 @@ class RolloutCommand:
 
     def run(self, progress: Progress) -> Outcome:
         """Roll out, write the folder, and give the figures."""
-        device = chosen_device(self.device)
+        device = chosen_device(self.device, "device")
         loaded = load_policy(self.checkpoint, device)
         env = self._env(loaded)
         seeds = range(self.seed, self.seed + self.episodes)
@@ -81,19 +80,6 @@ def _run_folder(loaded: LoadedPolicy) -> Path | None:
     """The folder of the run that made the checkpoint, where the file still lies in it."""
     folder = loaded.file.parent
     return folder if (folder / CONFIG).exists() else None
-
-
-def chosen_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is a GPU where there is one. Raises ConfigError where it is absent."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"device is {name!r}, expected auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device is {name!r}, but there are {torch.cuda.device_count()} CUDA devices")
-    return device
 
 
 def _lines(result: RolloutResult, out: Path) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 
+from imitate.device import chosen_device
 from imitate.errors import ConfigError
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -63,13 +64,11 @@ class TrainConfig:
         for name in ("max_minutes", "ema_power"):
             _require(name, getattr(self, name), lambda v: v is None or v > 0, "more than 0")
         _require("ema_max_decay", self.ema_max_decay, lambda v: 0 <= v < 1, "in [0, 1)")
-        _require_device(self.device)
+        self.torch_device()
 
     def torch_device(self) -> torch.device:
         """The device to train on."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.device)
+        return chosen_device(self.device, "train.device")
 
     def autocast_dtype(self) -> torch.dtype:
         """What matrices are multiplied in: bfloat16 or float32."""
@@ -94,15 +93,6 @@ def multiplies_bf16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return device.type == "cpu" and any(getattr(torch.cpu, test, bool)() for test in tests)
-
-
-def _require_device(name: str) -> None:
-    try:
-        device = torch.device("cpu" if name == "auto" else name)
-    except RuntimeError as error:
-        raise ConfigError(f"train.device is {name!r}, expected auto, cpu, cuda or cuda:N") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"train.device is {name!r}, but there are {torch.cuda.device_count()} CUDA devices")
 
 
 def _require(name: str, value: float, holds: Callable[[Any], bool], expected: str) -> None:
