@@ -45,8 +45,11 @@ class Policy(nn.Module, ABC):
     """A network from observations to an action chunk, both in raw physical units.
 
     It normalises inside and holds no rollout state. A subclass sets up its networks in `__init__` from the
-    spec alone; `normalizer` is fitted afterwards by training, or filled by a checkpoint.
+    spec alone; `normalizer` is fitted afterwards by training, or filled by a checkpoint. `learning_rate` is
+    the highest one that suits it, for AdamW.
     """
+
+    learning_rate: float = 1e-3
 
     def __init__(self, spec: DataSpec, horizons: Horizons, normalizer: Normalizer) -> None:
         super().__init__()

@@ -30,9 +30,8 @@ class DataConfig:
     path: store, replay buffer or .zarr.zip. keep: a keep-list. obs: names of the
     observations to use (empty: all that the environment has; without an environment, all but images).
     val_fraction: share of the episodes kept for validation, at least one where it is not 0. split_seed:
-    which ones. min_ahead: learn only from steps with these many recorded actions ahead, their own included;
-    the action horizon leaves out the end of each episode, where people slow down and stop. memory_gib:
-    arrays are held in memory as far as they fit into this; the rest is read from disk batch by batch.
+    which ones. memory_gib: arrays are held in memory as far as they fit into this; the rest is read from
+    disk batch by batch.
     """
 
     path: str
@@ -40,7 +39,6 @@ class DataConfig:
     obs: tuple[str, ...] = ()
     val_fraction: float = 0.02
     split_seed: int = 0
-    min_ahead: int = 1
     memory_gib: float = 4.0
 
     def __post_init__(self) -> None:
@@ -50,8 +48,6 @@ class DataConfig:
             raise ConfigError(f"data.val_fraction is {self.val_fraction}, expected a share from 0 to below 1")
         if self.split_seed < 0:
             raise ConfigError(f"data.split_seed is {self.split_seed}, expected 0 or more")
-        if self.min_ahead < 1:
-            raise ConfigError(f"data.min_ahead is {self.min_ahead}, expected at least 1")
         if self.memory_gib < 0:
             raise ConfigError(f"data.memory_gib is {self.memory_gib}, expected 0 or more")
 
@@ -210,10 +206,7 @@ def prepare(
     rows = open_rows(store, names, config.memory_gib)
 
     def loader(episodes: list[int]) -> WindowLoader:
-        steps = (horizons.obs_steps, horizons.pred_steps)
-        sampler = WindowSampler(store.episode_ends, *steps, episodes, config.min_ahead)
-        if not len(sampler):
-            raise DataError(f"{config.path}: no episode has {config.min_ahead} steps (data.min_ahead)")
+        sampler = WindowSampler(store.episode_ends, horizons.obs_steps, horizons.pred_steps, episodes)
         return WindowLoader(rows, sampler, chosen.weights, batch_size, seed)
 
     return TrainingData(

@@ -23,8 +23,6 @@ class WindowSampler:
 
         episode of 4 steps, To = 2, Tp = 4:   t = 0   observes 0 0   acts 0 0 1 2   padded 1 0 0 0
                                               t = 3   observes 2 3   acts 2 3 3 3   padded 0 0 1 1
-
-    With `min_ahead` above 1 there are windows only at steps with that many actions ahead, their own included.
     """
 
     def __init__(
@@ -33,14 +31,13 @@ class WindowSampler:
         obs_steps: int,
         pred_steps: int,
         episodes: Sequence[int] | None = None,
-        min_ahead: int = 1,
     ) -> None:
         """Windows over `episode_ends` (E,), of all episodes or only those with the indices `episodes`."""
         ends = np.asarray(episode_ends, np.int64)
         chosen = np.arange(len(ends)) if episodes is None else np.asarray(episodes, np.int64)
         last = ends[chosen]
         first = np.concatenate([[0], ends])[chosen]
-        lengths = np.maximum(last - first - (min_ahead - 1), 0)
+        lengths = last - first
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         starts = np.repeat(first, lengths)
         # One table, so that a random window costs one look-up in memory instead of four.

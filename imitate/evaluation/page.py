@@ -118,9 +118,11 @@ def _training(origin: Mapping[str, Any], config: Mapping[str, Any], rows: curves
     times = [row["time_s"] for row in rows if "time_s" in row]
     took = {"training took": f"{times[-1] / 60:.1f} minutes"} if times else {}
     settings = {**_mapping(config.get("train")), **_mapping(config.get("optim"))}
-    names = ("batch_size", "lr", "schedule", "weight_decay", "seed", "precision")
+    names = ("batch_size", "schedule", "weight_decay", "seed", "precision")
     known = {name: settings[name] for name in names if name in settings}
-    return {"chosen at step": amount(origin.get("training_step")), **took, **known}
+    rates = [row["train/learning_rate"] for row in rows if "train/learning_rate" in row]
+    rate = {"highest learning rate": f"{max(rates):.2g}"} if rates else {}
+    return {"chosen at step": amount(origin.get("training_step")), **took, **rate, **known}
 
 
 def _videos(result: RolloutResult, videos: Sequence[Path]) -> Html | None:

@@ -16,7 +16,6 @@ from imitate.errors import ConfigError
 from imitate.normalize import Mode, Normalizer
 from imitate.policies.nets.denoiser import DenoiserConfig, Sizes
 from imitate.policies.nets.film_mlp import FilmMlpConfig
-from imitate.policies.nets.history import drop_history, require_probability
 from imitate.policies.nets.noise_schedule import NoiseSchedule, Prediction, Sampler, Schedule
 from imitate.policy import Generator, Horizons, Policy, masked_mean, require_states_only
 from imitate.types import ActionChunk, Batch, DataSpec
@@ -29,6 +28,8 @@ class DiffusionConfig:
     train_steps noise levels of `schedule` are trained on, inference_steps of them are used to act; the
     network predicts `prediction`. clip_sample keeps every estimate of the clean chunk inside [-1, 1], the
     demonstrated range, and so needs min-max normalisation of actions; epsilon cannot do without it.
+    obs_noise is the standard deviation of noise on normalised observations in training: the last decimals of
+    a state tell which demonstration it comes from, and the policy is to learn what to do instead.
     """
 
     horizons: Horizons = field(default_factory=Horizons)
@@ -41,10 +42,11 @@ class DiffusionConfig:
     clip_sample: bool = True
     obs_normalization: Mode = "minmax"
     action_normalization: Mode = "minmax"
-    history_dropout: float = 0.0
+    obs_noise: float = 0.005
 
     def __post_init__(self) -> None:
-        require_probability("history_dropout", self.history_dropout)
+        if not self.obs_noise >= 0:
+            raise ConfigError(f"policy.obs_noise is {self.obs_noise}, expected 0 or more")
         if self.clip_sample and self.action_normalization != "minmax":
             raise ConfigError(
                 f"policy.clip_sample is true, but policy.action_normalization is "
@@ -81,7 +83,7 @@ class Diffusion(Policy):
         normalizer = Normalizer(spec, config.obs_normalization, config.action_normalization)
         super().__init__(spec, config.horizons, normalizer)
         self.noise = config.noise_schedule()
-        self.history_dropout = config.history_dropout
+        self.obs_noise = config.obs_noise
         self.denoiser = config.denoiser.build(
             Sizes(
                 obs_steps=config.horizons.obs_steps,
@@ -91,6 +93,7 @@ class Diffusion(Policy):
                 train_steps=config.train_steps,
             )
         )
+        self.learning_rate = self.denoiser.learning_rate
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Mean squared error of the prediction at random noise levels, over steps that are not padding."""
@@ -98,7 +101,9 @@ class Diffusion(Policy):
         noise = torch.randn_like(clean)
         step = torch.randint(self.noise.train_steps, (len(clean),), device=clean.device)
         noisy, target = self.noise.training_pair(clean, noise, step)
-        state = drop_history(self.normalizer.state(batch.obs), self.history_dropout)
+        state = self.normalizer.state(batch.obs)
+        if self.training:
+            state = state + self.obs_noise * torch.randn_like(state)
         predicted = self.denoiser(noisy, step, self.denoiser.encode(state))
         error = (predicted.float() - target).square().mean(dim=-1)
         return {"loss": masked_mean(error, batch.is_pad, batch.weight)}

@@ -28,9 +28,10 @@ class Learner:
 
     def __init__(self, policy: Policy, optim: AdamWConfig, config: TrainConfig) -> None:
         self.config, self.optim = config, optim
+        self.learning_rate = policy.learning_rate if optim.lr is None else optim.lr
         self.device = config.torch_device()
         self.policy = policy.to(self.device).train()
-        self.optimizer = optim.build(self.policy)
+        self.optimizer = optim.build(self.policy, self.learning_rate)
         self.curve = optim.curve()
         self.ema = Ema(self.policy, config.ema_power, config.ema_max_decay)
         self._parameters = list(trainable(self.policy).values())
@@ -44,7 +45,7 @@ class Learner:
         """
         seed_noise(self.config.seed, step, self.device)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.optim.lr * self.curve(progress)
+            group["lr"] = self.learning_rate * self.curve(progress)
         with self.autocast():
             metrics = self._loss(batch.to(self.device))
         self.optimizer.zero_grad(set_to_none=True)

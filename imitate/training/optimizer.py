@@ -26,14 +26,14 @@ It depends on that share alone: a run limited by minutes follows the same curve 
 class AdamWConfig:
     """AdamW (Loshchilov & Hutter, arXiv 1711.05101) with warm-up, decay and gradient clipping.
 
-    lr: the highest learning rate; 1e-3 suits the residual MLP, 1e-4 the 1-D U-Net and the transformer.
+    lr: the highest learning rate; None for the one that suits the policy (Policy.learning_rate).
     weight_decay: applies to matrices; biases, norms and other vectors are left alone.
     clip_norm: gradients longer than this are shortened to it.
     schedule: how the rate falls to 0 after the warm-up ("constant" keeps it).
     warmup: the share of the run, of steps or of minutes, over which the rate rises from 0.
     """
 
-    lr: float = 1e-3
+    lr: float | None = None
     betas: tuple[float, float] = (0.95, 0.999)
     eps: float = 1e-8
     weight_decay: float = 1e-6
@@ -43,8 +43,9 @@ class AdamWConfig:
 
     def __post_init__(self) -> None:
         for name in ("lr", "eps", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"optim.{name} is {getattr(self, name)}, expected more than 0")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"optim.{name} is {value}, expected more than 0")
         if not self.weight_decay >= 0:
             raise ConfigError(f"optim.weight_decay is {self.weight_decay}, expected at least 0")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -52,8 +53,8 @@ class AdamWConfig:
         if not 0 <= self.warmup < 1:
             raise ConfigError(f"optim.warmup is {self.warmup}, expected a share of the run in [0, 1)")
 
-    def build(self, module: nn.Module) -> AdamW:
-        """The optimiser of the trainable parameters of `module`."""
+    def build(self, module: nn.Module, lr: float) -> AdamW:
+        """The optimiser of the trainable parameters of `module`, at the learning rate `lr`."""
         named = trainable(module)
         fused = all(p.device.type in ("cpu", "cuda") for p in named.values())
         groups: list[dict[str, Any]] = [
@@ -61,7 +62,7 @@ class AdamWConfig:
             {"params": [p for p in named.values() if p.ndim < 2], "weight_decay": 0.0},
         ]
         settings: dict[str, Any] = {
-            "lr": self.lr,
+            "lr": lr,
             "betas": self.betas,
             "eps": self.eps,
             "weight_decay": self.weight_decay,

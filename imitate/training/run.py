@@ -175,8 +175,9 @@ def _require_same_settings(file: Path, now: Mapping[str, Any]) -> None:
     before, after = _flat(then), _flat(now)
     for key in sorted({*before, *after} - FREE_KEYS):
         if before.get(key) != after.get(key):
+            found, expected = json.dumps(after.get(key)), json.dumps(before.get(key))
             raise ConfigError(
-                f"{key} is {after.get(key)!r}, but the run to resume has {before.get(key)!r} ({file}): "
+                f"{key} is {found}, but the run to resume has {expected} ({file}): "
                 "repeat its settings, or choose another out="
             )
 

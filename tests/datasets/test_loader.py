@@ -238,11 +238,6 @@ def test_an_empty_store_is_refused(make_store: Make, spec: DataSpec) -> None:
         loaded(make_store(0), spec)
 
 
-def test_more_steps_ahead_than_any_episode_has_is_refused(make_store: Make, spec: DataSpec) -> None:
-    with pytest.raises(DataError, match=r"no episode has 1000 steps \(data.min_ahead\)"):
-        loaded(make_store(3), spec, min_ahead=1000)
-
-
 @pytest.mark.parametrize(
     ("settings", "key"),
     [
@@ -251,7 +246,6 @@ def test_more_steps_ahead_than_any_episode_has_is_refused(make_store: Make, spec
         ({"path": "x", "val_fraction": -0.1}, "data.val_fraction"),
         ({"path": "x", "memory_gib": -1.0}, "data.memory_gib"),
         ({"path": "x", "split_seed": -1}, "data.split_seed"),
-        ({"path": "x", "min_ahead": 0}, "data.min_ahead"),
     ],
 )
 def test_settings_name_their_key(settings: dict[str, object], key: str) -> None:

@@ -51,16 +51,3 @@ def test_example_of_the_docstring() -> None:
     assert sampler.obs_rows(ends).tolist() == [[0, 0], [2, 3]]
     assert sampler.action_rows(ends).tolist() == [[0, 0, 1, 2], [2, 3, 3, 3]]
     assert sampler.is_pad(ends).astype(int).tolist() == [[1, 0, 0, 0], [0, 0, 1, 1]]
-
-
-@given(lengths, horizon, horizon, horizon)
-def test_windows_with_enough_ahead_are_those_of_the_steps_that_have_it(
-    sizes: list[int], obs_steps: int, pred_steps: int, min_ahead: int
-) -> None:
-    ends = np.cumsum(sizes)
-    every = WindowSampler(ends, obs_steps, pred_steps)
-    some = WindowSampler(ends, obs_steps, pred_steps, min_ahead=min_ahead)
-    newest = every.obs_rows(np.arange(len(every)))[:, -1]
-    far_from_end = np.flatnonzero(np.repeat(ends, sizes) - newest >= min_ahead)
-    for expected, found in zip(every.windows(far_from_end), some.windows(np.arange(len(some))), strict=True):
-        assert np.array_equal(expected, found)

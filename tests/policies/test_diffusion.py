@@ -88,6 +88,38 @@ def test_every_combination_learns(prediction: Any, normalization: Any) -> None:
     assert error.abs().mean() < 3.0
 
 
+def test_noise_and_dropout_disturb_training_alone() -> None:
+    torch.manual_seed(0)
+    disturbed = FilmMlpConfig(width=16, blocks=1, condition_width=8, dropout=0.5)
+    policy = DiffusionConfig(denoiser=disturbed, obs_noise=0.1).build(SPEC)
+    torch.nn.init.normal_(policy.denoiser.head.weight)
+    torch.nn.init.normal_(policy.denoiser.blocks[0].outer.weight)
+    batch = Batch(
+        {"state": torch.randn(4, 2, 3)},
+        torch.randn(4, 16, 2),
+        torch.zeros(4, 16, dtype=torch.bool),
+        torch.ones(4),
+    )
+    seen = []
+    policy.denoiser.condition.obs_embedding.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+
+    def loss() -> float:
+        torch.manual_seed(1)
+        return policy.loss(batch)["loss"].item()
+
+    trained = loss()
+    policy.eval()
+    assert loss() == loss() != trained
+    in_training, alone, again = seen
+    assert torch.equal(alone, again)
+    assert 0.03 < (in_training - alone).std() < 0.3
+
+
+def test_observation_noise_is_no_negative_number() -> None:
+    with pytest.raises(ConfigError, match=r"policy\.obs_noise is -0\.1, expected 0 or more"):
+        DiffusionConfig(obs_noise=-0.1)
+
+
 def test_clipping_needs_bounded_actions() -> None:
     with pytest.raises(ConfigError, match=r"policy\.clip_sample=false"):
         DiffusionConfig(action_normalization="gaussian")

@@ -26,7 +26,7 @@ def step(net: nn.Module, optimizer: torch.optim.Optimizer, seed: int) -> None:
 
 def test_only_matrices_decay() -> None:
     net = small_net()
-    optimizer = AdamWConfig(lr=0.1, weight_decay=0.5).build(net)
+    optimizer = AdamWConfig(weight_decay=0.5).build(net, 0.1)
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
     for parameter in net.parameters():
         parameter.grad = torch.zeros_like(parameter)
@@ -57,12 +57,12 @@ def test_other_schedules_end_where_they_say() -> None:
 
 def test_restored_memory_goes_on_the_same() -> None:
     whole, part = small_net(), small_net()
-    of_whole, of_part = AdamWConfig().build(whole), AdamWConfig().build(part)
+    of_whole, of_part = AdamWConfig().build(whole, 1e-3), AdamWConfig().build(part, 1e-3)
     for seed in range(3):
         step(whole, of_whole, seed)
         step(part, of_part, seed)
     stored = {name: value.clone() for name, value in state_tensors(of_part, part).items()}
-    fresh = AdamWConfig().build(part)
+    fresh = AdamWConfig().build(part, 1e-3)
     restore("x", fresh, part, stored)
     step(whole, of_whole, 3)
     step(part, fresh, 3)
@@ -80,7 +80,7 @@ def test_restored_memory_goes_on_the_same() -> None:
 def test_memory_of_another_net_is_refused(name: str, value: torch.Tensor, message: str) -> None:
     net = small_net()
     with pytest.raises(CheckpointError, match=message):
-        restore("x", AdamWConfig().build(net), net, {name: value})
+        restore("x", AdamWConfig().build(net, 1e-3), net, {name: value})
 
 
 @pytest.mark.parametrize(

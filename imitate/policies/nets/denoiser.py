@@ -23,7 +23,12 @@ class Sizes:
 
 
 class Denoiser(nn.Module, ABC):
-    """A network from a noisy chunk, its noise level and an observation to a prediction about the chunk."""
+    """A network from a noisy chunk, its noise level and an observation to a prediction about the chunk.
+
+    `learning_rate` is the highest one that suits it, for AdamW.
+    """
+
+    learning_rate: float = 1e-4
 
     @abstractmethod
     def encode(self, obs: Tensor) -> Tensor:
@@ -55,6 +60,12 @@ def require_positive(config: object, *names: str) -> None:
         value = getattr(config, name)
         if value < 1:
             raise ConfigError(f"policy.denoiser.{name} is {value}, expected at least 1")
+
+
+def require_dropout(dropout: float) -> None:
+    """Raise ConfigError where policy.denoiser.dropout is no probability below 1."""
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"policy.denoiser.dropout is {dropout}, expected at least 0 and below 1")
 
 
 def sinusoid_table(positions: int, size: int) -> Tensor:

@@ -10,6 +10,7 @@ from imitate.policies.nets.denoiser import (
     DenoiserConfig,
     Sizes,
     full_precision_linear,
+    require_dropout,
     require_positive,
 )
 from imitate.policies.nets.film import FilmCondition, film
@@ -17,14 +18,20 @@ from imitate.policies.nets.film import FilmCondition, film
 
 @dataclass(frozen=True)
 class FilmMlpConfig(DenoiserConfig):
-    """Settings of FilmMlp: trunk `width`, residual `blocks`, and the width of the condition's embedding."""
+    """Settings of FilmMlp: trunk `width`, residual `blocks`, and the width of the condition's embedding.
+
+    `dropout` of the features inside each block is what keeps a few hundred demonstrations from being learnt
+    by heart.
+    """
 
     width: int = 512
     blocks: int = 4
     condition_width: int = 256
+    dropout: float = 0.2
 
     def __post_init__(self) -> None:
         require_positive(self, "width", "blocks", "condition_width")
+        require_dropout(self.dropout)
 
     def build(self, sizes: Sizes) -> "FilmMlp":
         """The network with fresh weights."""
@@ -34,13 +41,15 @@ class FilmMlpConfig(DenoiserConfig):
 class FilmMlp(Denoiser):
     """The whole chunk as one vector of Tp·Da numbers through residual blocks with FiLM."""
 
+    learning_rate = 1e-3
+
     def __init__(self, config: FilmMlpConfig, sizes: Sizes) -> None:
         super().__init__()
         self.chunk_shape = (sizes.pred_steps, sizes.action_size)
         chunk_size = sizes.pred_steps * sizes.action_size
         self.condition = FilmCondition(sizes, config.condition_width, [config.width] * config.blocks)
         self.enter = nn.Linear(chunk_size, config.width)
-        self.blocks = nn.ModuleList(FilmBlock(config.width) for _ in range(config.blocks))
+        self.blocks = nn.ModuleList(FilmBlock(config.width, config.dropout) for _ in range(config.blocks))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, chunk_size)
         nn.init.zeros_(self.head.weight)
@@ -59,16 +68,17 @@ class FilmMlp(Denoiser):
 
 
 class FilmBlock(nn.Module):
-    """x + W2 silu(W1 film(norm(x))), starting as the identity."""
+    """x + W2 dropout(silu(W1 film(norm(x)))), starting as the identity."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.inner = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
         self.outer = nn.Linear(width, width)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """Transform features (B, width) under their modulation (B, 2 width)."""
-        return x + self.outer(F.silu(self.inner(film(self.norm(x), modulation))))
+        return x + self.outer(self.dropout(F.silu(self.inner(film(self.norm(x), modulation)))))

@@ -19,6 +19,7 @@ from imitate.policies.nets.denoiser import (
     Sizes,
     embed_levels,
     full_precision_linear,
+    require_dropout,
     require_positive,
     sinusoid_table,
 )
@@ -40,8 +41,7 @@ class TransformerConfig(DenoiserConfig):
                 f"policy.denoiser.width is {self.width}, which policy.denoiser.heads = {self.heads} "
                 "does not divide"
             )
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"policy.denoiser.dropout is {self.dropout}, expected at least 0 and below 1")
+        require_dropout(self.dropout)
 
     def build(self, sizes: Sizes) -> "Transformer":
         """The network with fresh weights."""

@@ -136,6 +136,7 @@ def test_unet_refuses_a_horizon_that_it_cannot_halve() -> None:
     [
         (lambda: FilmMlpConfig(width=0), "policy.denoiser.width is 0"),
         (lambda: FilmMlpConfig(blocks=0), "policy.denoiser.blocks is 0"),
+        (lambda: FilmMlpConfig(dropout=-0.1), "policy.denoiser.dropout is -0.1"),
         (lambda: UNet1dConfig(widths=()), "policy.denoiser.widths"),
         (lambda: UNet1dConfig(widths=(12,)), "policy.denoiser.groups = 8"),
         (lambda: UNet1dConfig(kernel=4), "policy.denoiser.kernel is 4, expected an odd number"),
