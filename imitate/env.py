@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 
 from imitate.errors import EnvError
+from imitate.symmetry import Mirror
 from imitate.types import ArraySpec, DataSpec
 
 Obs = dict[str, np.ndarray]
@@ -27,6 +28,7 @@ class Env(gymnasium.Env[Obs, np.ndarray]):
     - `info` of every reset and step holds "success" (bool: reached, in this step or before) and "score"
       (float: best so far of what `score_name` says).
     - `step` takes an action (Da,) in physical units and clips it to its range.
+    - `mirror` says how a reflected scene looks, where the task is the same in it; None elsewhere.
     - An episode ends with truncated after `max_steps`, or with terminated when nothing more can be gained.
     """
 
@@ -35,6 +37,7 @@ class Env(gymnasium.Env[Obs, np.ndarray]):
     success_definition: ClassVar[str] = ""
     score_name: ClassVar[str] = "success"
     expert_styles: ClassVar[tuple[str, ...]] = ()
+    mirror: ClassVar[Mirror | None] = None
 
     def expert(self, style: str | None = None) -> Expert:
         """The scripted demonstrator of the episode that was just reset, in `style` (None: drawn by seed).

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "imitate"
 # Each row may import the rows above it and, unless it is split in parts, itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "types", "progress", "parts", "device"),
-    ("normalize", "policy", "env"),
+    ("normalize", "policy", "symmetry", "env"),
     ("datasets", "policies", "envs"),
     ("checkpoint", "execution", "rollout"),
     ("training", "evaluation", "curation", "collection", "export", "deploy", "cluster", "page"),

@@ -18,6 +18,7 @@ from imitate.datasets.windows import WindowSampler
 from imitate.errors import ConfigError, DataError
 from imitate.normalize import Statistics
 from imitate.policy import Horizons
+from imitate.symmetry import Mirror
 from imitate.types import Batch, DataSpec, require_match
 
 PREFETCHED = 4
@@ -30,8 +31,9 @@ class DataConfig:
     path: store, replay buffer or .zarr.zip. keep: a keep-list. obs: names of the
     observations to use (empty: all that the environment has; without an environment, all but images).
     val_fraction: share of the episodes kept for validation, at least one where it is not 0. split_seed:
-    which ones. memory_gib: arrays are held in memory as far as they fit into this; the rest is read from
-    disk batch by batch.
+    which ones. mirror: train on the mirror image of a random half of the windows, where the environment has
+    such a symmetry. memory_gib: arrays are held in memory as far as they fit into this; the rest is read
+    from disk batch by batch.
     """
 
     path: str
@@ -39,6 +41,7 @@ class DataConfig:
     obs: tuple[str, ...] = ()
     val_fraction: float = 0.02
     split_seed: int = 0
+    mirror: bool = False
     memory_gib: float = 4.0
 
     def __post_init__(self) -> None:
@@ -66,13 +69,18 @@ class WindowLoader:
         weights: np.ndarray,
         batch_size: int,
         seed: int,
+        mirror: Mirror | None = None,
     ) -> None:
-        """Take windows of `sampler` from `rows` (observations and "action"); `weights` is (E,) by episode."""
+        """Take windows of `sampler` from `rows` (observations and "action"); `weights` is (E,) by episode.
+
+        With `mirror` a random half of the windows of `batch` and `stream` is mirrored.
+        """
         self._rows = dict(rows)
         self._sampler = sampler
         self._weights = weights
         self._batch_size = batch_size
         self._seed = seed
+        self._mirror = mirror
         self._orders: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -98,7 +106,10 @@ class WindowLoader:
 
     def batch(self, step: int) -> Batch:
         """Batch number `step` of the endless training order."""
-        return self._assemble(self.indices(step))
+        batch = self._assemble(self.indices(step))
+        if self._mirror is None:
+            return batch
+        return self._mirror.half(batch, np.random.default_rng((self._seed, step)))
 
     def epoch_batches(self) -> Iterator[Batch]:
         """All windows once, in order; the last batch may be smaller."""
@@ -186,15 +197,25 @@ class TrainingData:
 
 
 def prepare(
-    config: DataConfig, horizons: Horizons, expected: DataSpec | None, batch_size: int, seed: int
+    config: DataConfig,
+    horizons: Horizons,
+    expected: DataSpec | None,
+    batch_size: int,
+    seed: int,
+    mirror: Mirror | None = None,
 ) -> TrainingData:
     """Open, check, split and measure the data of `config`, and make its loaders.
 
     `expected` is the environment's spec: it names the observations to use and fills in what the data does
-    not say. Raises SpecError where the two disagree, DataError for unusable data.
+    not say; `mirror` is its symmetry. Raises SpecError where the two disagree, DataError for unusable data,
+    ConfigError where data.mirror asks for a symmetry that is not there.
     """
     store = open_store(config.path)
     spec = _used_spec(store, config, expected)
+    if config.mirror:
+        if mirror is None:
+            raise ConfigError("data.mirror is true, but the environment has no mirror symmetry: set it to false")
+        mirror.require(spec.obs)
     data_hash = store.content_hash()
     chosen = everything(store) if config.keep is None else read_keep_list(Path(config.keep), store, data_hash)
     train, validation = split_episodes(chosen, len(store), config)
@@ -207,7 +228,9 @@ def prepare(
 
     def loader(episodes: list[int]) -> WindowLoader:
         sampler = WindowSampler(store.episode_ends, horizons.obs_steps, horizons.pred_steps, episodes)
-        return WindowLoader(rows, sampler, chosen.weights, batch_size, seed)
+        return WindowLoader(
+            rows, sampler, chosen.weights, batch_size, seed, mirror if config.mirror else None
+        )
 
     return TrainingData(
         train=loader(train),

@@ -14,6 +14,7 @@ import numpy as np
 
 from imitate.env import Env, Obs, clipped, spaces_of
 from imitate.errors import ConfigError, import_extra
+from imitate.symmetry import Mirror, Reflection
 from imitate.types import TWO_PI, ArraySpec, DataSpec
 
 Polygon = list[tuple[float, float]]
@@ -33,6 +34,18 @@ STATE = ArraySpec(
 IMAGE = ArraySpec(shape=(IMAGE_PX, IMAGE_PX, 3), dtype="uint8")
 ACTION = ArraySpec(
     shape=(2,), names=("target_x", "target_y"), units=("px", "px"), low=(0.0, 0.0), high=(TABLE_PX, TABLE_PX)
+)
+
+# The target's axis of symmetry is a diagonal of the square table, x + y = 512 px: x becomes 512 - y.
+MIRROR = Mirror(
+    {
+        "state": Reflection(
+            order=(1, 0, 3, 2, 4),
+            signs=(-1.0,) * 5,
+            offsets=(TABLE_PX, TABLE_PX, TABLE_PX, TABLE_PX, TWO_PI / 4),
+        )
+    },
+    Reflection(order=(1, 0), signs=(-1.0, -1.0), offsets=(TABLE_PX, TABLE_PX)),
 )
 
 
@@ -72,6 +85,7 @@ class PushT(Env):
     metadata = {"render_modes": ["rgb_array"], "render_fps": RATE_HZ}  # noqa: RUF012
     success_definition = "the block covered more than 95 % of its target outline at any time"
     score_name = "greatest coverage / 0.95"
+    mirror = MIRROR
 
     def __init__(self, config: PushTConfig) -> None:
         # gym-pusht draws with pygame, which otherwise greets on stdout.

@@ -9,6 +9,7 @@ from imitate.env import EnvConfig
 from imitate.policy import Policy
 from imitate.progress import SILENT, Progress
 from imitate.rollout import rollout
+from imitate.symmetry import Mirror
 from imitate.training.config import TrainConfig
 from imitate.training.learner import Learner
 from imitate.training.loop import train
@@ -25,8 +26,8 @@ def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT
     """
     require_usable(out, run, resume)
     config = run.train
-    expected = None if run.env is None else spec_of(run.env)
-    data = prepare(run.data, run.policy.horizons, expected, config.batch_size, config.seed)
+    expected, mirror = (None, None) if run.env is None else facts_of(run.env)
+    data = prepare(run.data, run.policy.horizons, expected, config.batch_size, config.seed, mirror)
     torch.manual_seed(config.seed)
     policy = run.policy.build(data.spec)
     policy.normalizer.fit(data.statistics)
@@ -42,11 +43,11 @@ def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT
     )
 
 
-def spec_of(env: EnvConfig) -> DataSpec:
-    """What `env` observes and how it is driven; raises MissingExtraError where it cannot be made."""
+def facts_of(env: EnvConfig) -> tuple[DataSpec, Mirror | None]:
+    """What `env` observes, how it is driven, and its symmetry; raises MissingExtraError without its suite."""
     made = env.build()
     try:
-        return made.data_spec
+        return made.data_spec, made.mirror
     finally:
         made.close()
 
