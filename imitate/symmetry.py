@@ -5,7 +5,7 @@ The environment says how its arrays change; training with `data.mirror=true` the
 the windows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,7 @@ class Mirror:
     obs: Mapping[str, Reflection]
     action: Reflection
 
-    def require(self, names: Mapping[str, object]) -> None:
+    def require(self, names: Iterable[str]) -> None:
         """Raise ConfigError where one of the observations `names` has no reflection."""
         for name in names:
             if name not in self.obs:

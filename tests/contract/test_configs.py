@@ -100,7 +100,8 @@ def test_a_policy_builds_at_its_full_size(option: str) -> None:
 def test_an_optimiser_builds_for_a_policy(option: str) -> None:
     command = composed("train", "policy=bc", f"optim={option}")
     policy = command.policy.build(SPEC)
-    optimised = [p for group in command.optim.build(policy).param_groups for p in group["params"]]
+    optimizer = command.optim.build(policy, policy.learning_rate)
+    optimised = [p for group in optimizer.param_groups for p in group["params"]]
     assert len(optimised) == len([p for p in policy.parameters() if p.requires_grad])
 
 

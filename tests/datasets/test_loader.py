@@ -15,6 +15,7 @@ from imitate.datasets.loader import DataConfig, TrainingData, prepare
 from imitate.datasets.store import DemoStore
 from imitate.errors import ConfigError, DataError, SpecError
 from imitate.policy import Horizons
+from imitate.symmetry import Mirror, Reflection
 from imitate.types import ArraySpec, Batch, DataSpec, Episode
 
 Make = Callable[..., DemoStore]
@@ -88,6 +89,28 @@ def test_a_batch_depends_on_seed_and_step_alone(make_store: Make, spec: DataSpec
     require_same(first.batch(23), late)
     other = prepare(DataConfig(str(store.path)), HORIZONS, spec, 16, seed=4).train
     assert (other.indices(0) != first.indices(0)).any()
+
+
+def test_mirroring_is_for_training_windows_and_repeats(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(6)
+    turned = Reflection(tuple(range(3)), (-1.0,) * 3, (0.0,) * 3)
+    mirror = Mirror({"state": turned}, Reflection((1, 0), (1.0, 1.0), (0.0, 0.0)))
+    config = DataConfig(str(store.path), obs=("state",), val_fraction=0.3, mirror=True)
+    plain = prepare(replace(config, mirror=False), HORIZONS, spec, 16, 3, mirror)
+    data = prepare(config, HORIZONS, spec, 16, 3, mirror)
+    states, before = data.train.batch(4).obs["state"], plain.train.batch(4).obs["state"]
+    is_turned = (states == -before).flatten(1).all(dim=1)
+    assert 0 < is_turned.sum() < 16
+    assert torch.equal(states[~is_turned], before[~is_turned])
+    require_same(data.train.batch(4), data.train.batch(4))
+    assert data.validation is not None
+    assert plain.validation is not None
+    for ours, theirs in zip(
+        data.validation.epoch_batches(), plain.validation.epoch_batches(), strict=True
+    ):
+        require_same(ours, theirs)
+    with pytest.raises(ConfigError, match=r"data\.mirror is true, but the environment has no mirror"):
+        prepare(config, HORIZONS, spec, 16, 3)
 
 
 def test_the_stream_is_the_batches_from_any_step(make_store: Make, spec: DataSpec) -> None:
