@@ -49,7 +49,7 @@ def test_the_mirrored_episode_is_the_mirror_image_of_the_episode(env: PushT) -> 
 
     recorded, moved = [], 0.0
     rng = np.random.default_rng(0)
-    start = env.reset(seed=1)[0]["state"].astype(np.float64)
+    start = env.reset(seed=2)[0]["state"].astype(np.float64)
     obs, _ = env.restore(start)
     for _ in range(25):
         action = np.clip(obs["state"][2:4] + rng.normal(0, 20, 2), 0, 512)
