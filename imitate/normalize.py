@@ -1,5 +1,6 @@
 """Normalisation between physical units and what networks see, with statistics fitted on training episodes."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -99,6 +100,14 @@ class StateEncoder(nn.Module):
             if key not in statistics:
                 raise SpecError(f"no statistics for observation {key!r}; there are {sorted(statistics)}")
             self.normalizers[_module_name(key)].fit(statistics[key])  # type: ignore[operator]
+
+    def columns(self) -> dict[str, list[int]]:
+        """Where each observation stands in the vector that `forward` gives."""
+        sizes = {key: spec.size + len(spec.circular) for key, spec in self.states.items()}
+        ends = itertools.accumulate(sizes.values())
+        return {
+            key: list(range(end - size, end)) for (key, size), end in zip(sizes.items(), ends, strict=True)
+        }
 
     def forward(self, obs: Mapping[str, Tensor]) -> Tensor:
         """{name: (B, To, …)} in physical units -> (B, To, size)."""

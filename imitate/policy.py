@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from imitate.errors import ConfigError, SpecError
+from imitate.errors import ConfigError
 from imitate.normalize import Normalizer
 from imitate.types import ActionChunk, Batch, DataSpec
 
@@ -83,15 +83,6 @@ class PolicyConfig(Protocol):
 
     def build(self, spec: DataSpec) -> Policy:
         """The policy with fresh weights; raises SpecError where it cannot serve `spec`."""
-
-
-def require_states_only(spec: DataSpec, policy: str) -> None:
-    """Raise SpecError where `spec` holds images, for a policy that reads states only."""
-    images = [key for key, array in spec.obs.items() if array.is_image]
-    if images:
-        raise SpecError(f"policy {policy} reads states only, but the observations include images: {images}")
-    if not spec.obs:
-        raise SpecError(f"policy {policy} needs at least one state observation, found none")
 
 
 def draw_noise(shape: Sequence[int], generator: Generator, device: torch.device) -> Tensor:

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from imitate.errors import ConfigError, SpecError
-from imitate.policy import Horizons, draw_noise, masked_mean, require_states_only
-from imitate.types import ArraySpec, DataSpec
+from imitate.errors import ConfigError
+from imitate.policy import Horizons, draw_noise, masked_mean
 
 CPU = torch.device("cpu")
 
@@ -93,12 +92,3 @@ def test_masked_mean_is_the_weighted_mean_of_the_kept_steps(
     expected = sum(w * x for w, x in kept) / sum(w for w, _ in kept) if kept else 0.0
     assert float(masked_mean(per_step, is_pad, weight)) == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert float(masked_mean(per_step, is_pad, weight * scale)) == pytest.approx(expected, rel=1e-4, abs=1e-6)
-
-
-def test_a_policy_of_states_refuses_images_and_nothing() -> None:
-    action = ArraySpec((2,))
-    require_states_only(DataSpec({"x": ArraySpec((3,))}, action), "bc")
-    with pytest.raises(SpecError, match=r"policy bc reads states only, .*\['camera'\]"):
-        require_states_only(DataSpec({"camera": ArraySpec((8, 8, 3), "uint8")}, action), "bc")
-    with pytest.raises(SpecError, match="at least one state"):
-        require_states_only(DataSpec({}, action), "bc")

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imitate.errors import ConfigError, nearest
-from imitate.normalize import Mode, Normalizer
-from imitate.policy import Generator, Horizons, Policy, draw_noise, masked_mean, require_states_only
+from imitate.normalize import Mode
+from imitate.policies.nets.observation import ObservationConfig
+from imitate.policies.observing import ObservingPolicy
+from imitate.policy import Generator, Horizons, draw_noise, masked_mean
 from imitate.types import ActionChunk, Batch, DataSpec
 
 HeadKind = Literal["mse", "gmm"]
@@ -33,6 +35,7 @@ class BehaviourCloningConfig:
     """
 
     horizons: Horizons = field(default_factory=Horizons)
+    observation: ObservationConfig = field(default_factory=ObservationConfig)
     head: HeadKind = "mse"
     width: int = 1024
     layers: int = 2
@@ -40,7 +43,6 @@ class BehaviourCloningConfig:
     # A dimension that never changes would drive its standard deviation to 0 and the gradient to infinity.
     train_std_floor: float = 0.01
     act_std: float = 1e-4
-    obs_normalization: Mode = "minmax"
     action_normalization: Mode = "minmax"
 
     def __post_init__(self) -> None:
@@ -65,14 +67,12 @@ class BehaviourCloningConfig:
         return BehaviourCloning(self, spec)
 
 
-class BehaviourCloning(Policy):
+class BehaviourCloning(ObservingPolicy):
     """An MLP trunk and a head that turns features into a loss and into chunks."""
 
     def __init__(self, config: BehaviourCloningConfig, spec: DataSpec) -> None:
-        require_states_only(spec, "bc")
-        normalizer = Normalizer(spec, config.obs_normalization, config.action_normalization)
-        super().__init__(spec, config.horizons, normalizer)
-        sizes = [config.horizons.obs_steps * normalizer.state.size] + [config.width] * config.layers
+        super().__init__(config, spec, "bc")
+        sizes = [config.horizons.obs_steps * self.observation.size] + [config.width] * config.layers
         layers = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in itertools.pairwise(sizes)]
         self.is_bounded = config.action_normalization == "minmax"
         self.trunk = nn.Sequential(nn.Flatten(), *layers)
@@ -85,13 +85,13 @@ class BehaviourCloning(Policy):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The head's loss over the steps that are not padding."""
-        features = self.trunk(self.normalizer.state(batch.obs))
+        features = self.trunk(self.observe(batch.obs))
         return {"loss": self.head.loss(features, self.normalizer.action(batch.action), batch)}
 
     @torch.no_grad()
     def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
         """The mean chunk, or a sample of the mixture; see Policy."""
-        chunk = self.head.sample(self.trunk(self.normalizer.state(obs)), generator)
+        chunk = self.head.sample(self.trunk(self.observe(obs)), generator)
         if self.is_bounded:  # stay inside the demonstrated range, as Diffusion Policy's clip_sample does
             chunk = chunk.clamp(-1.0, 1.0)
         return ActionChunk(self.executed(self.normalizer.action.inverse(chunk)))

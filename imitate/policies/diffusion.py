@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from imitate.errors import ConfigError
-from imitate.normalize import Mode, Normalizer
+from imitate.normalize import Mode
 from imitate.policies.nets.denoiser import DenoiserConfig, Sizes
 from imitate.policies.nets.film_mlp import FilmMlpConfig
 from imitate.policies.nets.noise_schedule import NoiseSchedule, Prediction, Sampler, Schedule
-from imitate.policy import Generator, Horizons, Policy, masked_mean, require_states_only
+from imitate.policies.nets.observation import ObservationConfig
+from imitate.policies.observing import ObservingPolicy
+from imitate.policy import Generator, Horizons, masked_mean
 from imitate.types import ActionChunk, Batch, DataSpec
 
 
@@ -28,11 +30,10 @@ class DiffusionConfig:
     train_steps noise levels of `schedule` are trained on, inference_steps of them are used to act; the
     network predicts `prediction`. clip_sample keeps every estimate of the clean chunk inside [-1, 1], the
     demonstrated range, and so needs min-max normalisation of actions; epsilon cannot do without it.
-    obs_noise is the standard deviation of noise on normalised observations in training: the last decimals of
-    a state tell which demonstration it comes from, and the policy is to learn what to do instead.
     """
 
     horizons: Horizons = field(default_factory=Horizons)
+    observation: ObservationConfig = field(default_factory=ObservationConfig)
     denoiser: DenoiserConfig = field(default_factory=FilmMlpConfig)
     train_steps: int = 100
     inference_steps: int = 10
@@ -40,13 +41,9 @@ class DiffusionConfig:
     prediction: Prediction = "sample"
     sampler: Sampler = "ddim"
     clip_sample: bool = True
-    obs_normalization: Mode = "minmax"
     action_normalization: Mode = "minmax"
-    obs_noise: float = 0.005
 
     def __post_init__(self) -> None:
-        if not self.obs_noise >= 0:
-            raise ConfigError(f"policy.obs_noise is {self.obs_noise}, expected 0 or more")
         if self.clip_sample and self.action_normalization != "minmax":
             raise ConfigError(
                 f"policy.clip_sample is true, but policy.action_normalization is "
@@ -75,19 +72,16 @@ class DiffusionConfig:
         return Diffusion(self, spec)
 
 
-class Diffusion(Policy):
+class Diffusion(ObservingPolicy):
     """A denoiser between normalised observations and normalised chunks."""
 
     def __init__(self, config: DiffusionConfig, spec: DataSpec) -> None:
-        require_states_only(spec, "diffusion")
-        normalizer = Normalizer(spec, config.obs_normalization, config.action_normalization)
-        super().__init__(spec, config.horizons, normalizer)
+        super().__init__(config, spec, "diffusion")
         self.noise = config.noise_schedule()
-        self.obs_noise = config.obs_noise
         self.denoiser = config.denoiser.build(
             Sizes(
                 obs_steps=config.horizons.obs_steps,
-                obs_size=normalizer.state.size,
+                obs_size=self.observation.size,
                 pred_steps=config.horizons.pred_steps,
                 action_size=spec.action.size,
                 train_steps=config.train_steps,
@@ -101,23 +95,20 @@ class Diffusion(Policy):
         noise = torch.randn_like(clean)
         step = torch.randint(self.noise.train_steps, (len(clean),), device=clean.device)
         noisy, target = self.noise.training_pair(clean, noise, step)
-        state = self.normalizer.state(batch.obs)
-        if self.training:
-            state = state + self.obs_noise * torch.randn_like(state)
-        predicted = self.denoiser(noisy, step, self.denoiser.encode(state))
+        predicted = self.denoiser(noisy, step, self.denoiser.encode(self.observe(batch.obs)))
         error = (predicted.float() - target).square().mean(dim=-1)
         return {"loss": masked_mean(error, batch.is_pad, batch.weight)}
 
     @torch.no_grad()
     def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
         """Sample a chunk; see Policy."""
-        state = self.normalizer.state(obs)
-        condition = self.denoiser.encode(state)
+        seen = self.observe(obs)
+        condition = self.denoiser.encode(seen)
         chunk = self.noise.sample(
             lambda noisy, step: self.denoiser(noisy, step, condition),
-            (len(state), self.horizons.pred_steps, self.spec.action.size),
+            (len(seen), self.horizons.pred_steps, self.spec.action.size),
             generator,
-            state.device,
+            seen.device,
         )
         return ActionChunk(self.executed(self.normalizer.action.inverse(chunk)))
 

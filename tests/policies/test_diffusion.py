@@ -12,6 +12,7 @@ from imitate.errors import ConfigError
 from imitate.normalize import ArrayStatistics
 from imitate.policies.diffusion import DiffusionConfig, hold_edges
 from imitate.policies.nets.film_mlp import FilmMlpConfig
+from imitate.policies.nets.observation import ObservationConfig
 from imitate.policy import Horizons
 from imitate.types import ArraySpec, Batch, DataSpec
 
@@ -91,7 +92,7 @@ def test_every_combination_learns(prediction: Any, normalization: Any) -> None:
 def test_noise_and_dropout_disturb_training_alone() -> None:
     torch.manual_seed(0)
     disturbed = FilmMlpConfig(width=16, blocks=1, condition_width=8, dropout=0.5)
-    policy = DiffusionConfig(denoiser=disturbed, obs_noise=0.1).build(SPEC)
+    policy = DiffusionConfig(observation=ObservationConfig(noise=0.1), denoiser=disturbed).build(SPEC)
     torch.nn.init.normal_(policy.denoiser.head.weight)
     torch.nn.init.normal_(policy.denoiser.blocks[0].outer.weight)
     batch = Batch(
@@ -113,11 +114,6 @@ def test_noise_and_dropout_disturb_training_alone() -> None:
     in_training, alone, again = seen
     assert torch.equal(alone, again)
     assert 0.03 < (in_training - alone).std() < 0.3
-
-
-def test_observation_noise_is_no_negative_number() -> None:
-    with pytest.raises(ConfigError, match=r"policy\.obs_noise is -0\.1, expected 0 or more"):
-        DiffusionConfig(obs_noise=-0.1)
 
 
 def test_clipping_needs_bounded_actions() -> None:

@@ -47,7 +47,7 @@ def detours(policy: Policy) -> Tensor:
 
 SMALL = FilmMlpConfig(width=64, blocks=1, condition_width=32)
 KEEPING = {
-    "diffusion": (DiffusionConfig(HORIZONS, SMALL), 400),
+    "diffusion": (DiffusionConfig(HORIZONS, denoiser=SMALL), 400),
     "bc_gmm": (BehaviourCloningConfig(HORIZONS, head="gmm", width=64), 300),
 }
 

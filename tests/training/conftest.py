@@ -61,7 +61,7 @@ def statistics() -> dict[str, ArrayStatistics]:
     return {"state": normal(3), "action": normal(2)}
 
 
-DIFFUSION = DiffusionConfig(HORIZONS, FilmMlpConfig(width=32, blocks=1, condition_width=16))
+DIFFUSION = DiffusionConfig(HORIZONS, denoiser=FilmMlpConfig(width=32, blocks=1, condition_width=16))
 
 
 @dataclass(frozen=True)
