@@ -13,6 +13,7 @@ from imitate.policies.nets.denoiser import (
     require_dropout,
     require_positive,
 )
+from imitate.policies.nets.dropout import Dropout
 from imitate.policies.nets.film import FilmCondition, film
 
 
@@ -74,7 +75,7 @@ class FilmBlock(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.inner = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.outer = nn.Linear(width, width)
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
