@@ -1,0 +1,113 @@
+"""Several Meta-World tasks as one environment, for one policy that does them all."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from imitate.env import Env, Expert, Obs, spaces_of
+from imitate.envs.metaworld import ACTION, LONGEST_EPISODE, RATE_HZ, STATE, TASKS, MetaworldConfig
+from imitate.errors import ConfigError
+from imitate.types import ArraySpec, DataSpec
+
+# Of different kinds, and all with a scripted expert that hardly ever fails.
+TEN_TASKS = (
+    "reach-v3",
+    "push-v3",
+    "pick-place-v3",
+    "door-open-v3",
+    "drawer-open-v3",
+    "drawer-close-v3",
+    "button-press-topdown-v3",
+    "window-open-v3",
+    "sweep-into-v3",
+    "assembly-v3",
+)
+
+
+@dataclass(frozen=True)
+class MetaworldMultitaskConfig:
+    """`tasks` of Meta-World in turn: an episode's seed modulo their number says which one it is."""
+
+    tasks: tuple[str, ...] = field(default=TEN_TASKS, metadata={"choices": TASKS})
+    max_steps: int = LONGEST_EPISODE
+
+    def __post_init__(self) -> None:
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise ConfigError(f"env.tasks is {list(self.tasks)}, expected at least one task and none twice")
+        for task in self.tasks:
+            self.single(task)
+
+    def single(self, task: str) -> MetaworldConfig:
+        """The environment of one of the tasks; raises ConfigError for an unknown one."""
+        return MetaworldConfig(task, self.max_steps)
+
+    def build(self) -> "MetaworldMultitask":
+        """Make the environment; raises MissingExtraError without the extra `metaworld`."""
+        return MetaworldMultitask(self)
+
+
+class MetaworldMultitask(Env):
+    """Meta-World's observations and actions (see Metaworld), and a one-hot code that tells the task.
+
+    | observation | unit | meaning |
+    |-------------|------|---------|
+    | state[0:39] |      | as Metaworld's |
+    | task[i]     | 1    | 1 where this episode is of the i-th task, else 0 |
+
+    A single task's environment is built when its first episode begins.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": RATE_HZ}  # noqa: RUF012
+    success_definition = "Meta-World's success signal of the episode's task was raised at any step"
+
+    def __init__(self, config: MetaworldMultitaskConfig) -> None:
+        self._config = config
+        self._built: dict[str, Env] = {}
+        self.max_steps = config.max_steps
+        self.render_mode = "rgb_array"
+        code = ArraySpec((len(config.tasks),), names=config.tasks, units=("1",) * len(config.tasks))
+        self.data_spec = DataSpec({"state": STATE, "task": code}, ACTION, RATE_HZ)
+        self.observation_space, self.action_space = spaces_of(self.data_spec)
+        self._begin(0)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Obs, dict[str, Any]]:
+        """Start an episode of task number `seed` modulo the number of tasks; `options` are ignored."""
+        super().reset(seed=seed)
+        drawn = int(self.np_random.integers(2**31)) if seed is None else seed
+        self._begin(drawn)
+        obs, info = self._single.reset(seed=drawn)
+        return self._with_code(obs), info
+
+    def _begin(self, seed: int) -> None:
+        self._number = seed % len(self._config.tasks)
+        name = self._config.tasks[self._number]
+        if name not in self._built:
+            self._built[name] = self._config.single(name).build()
+        self._single = self._built[name]
+
+    def step(self, action: np.ndarray) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
+        """Apply `action` (4,) for 1/80 s; the reward is Meta-World's, 0 to 10."""
+        obs, *rest = self._single.step(action)
+        return self._with_code(obs), *rest
+
+    def _with_code(self, obs: Obs) -> Obs:
+        code = np.zeros(len(self._config.tasks), np.float32)
+        code[self._number] = 1.0
+        return {**obs, "task": code}
+
+    def expert(self, style: str | None = None) -> Expert:
+        """Meta-World's scripted policy of the episode's task; there are no styles."""
+        return self._single.expert(style)
+
+    def render(self) -> np.ndarray:
+        """The table seen from a corner (480, 480, 3) uint8; raises EnvError where nothing can be drawn."""
+        frame: np.ndarray = self._single.render()
+        return frame
+
+    def close(self) -> None:
+        """Give the drawing memory back."""
+        for env in self._built.values():
+            env.close()

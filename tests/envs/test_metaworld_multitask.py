@@ -1,0 +1,51 @@
+"""Many tasks in one environment: the seed says which, and nothing else changes."""
+
+import numpy as np
+import pytest
+
+from imitate.envs.metaworld import MetaworldConfig
+from imitate.envs.metaworld_multitask import MetaworldMultitask, MetaworldMultitaskConfig
+from imitate.errors import ConfigError
+
+pytest.importorskip("metaworld.env_dict")
+
+NAMES = ("reach-v3", "drawer-close-v3", "push-v3")
+
+
+@pytest.fixture
+def env() -> MetaworldMultitask:
+    return MetaworldMultitaskConfig(tasks=NAMES).build()
+
+
+@pytest.mark.parametrize("seed", [0, 4, 100_001])
+def test_an_episode_is_that_of_the_single_task(env: MetaworldMultitask, seed: int) -> None:
+    name = NAMES[seed % 3]
+    single = MetaworldConfig(name).build()
+    obs, _ = env.reset(seed=seed)
+    alone, _ = single.reset(seed=seed)
+    assert obs["task"].tolist() == [float(name == other) for other in NAMES]
+    expert, expert_alone = env.expert(), single.expert()
+    for _ in range(15):
+        assert np.array_equal(obs["state"], alone["state"])
+        obs, *rest = env.step(expert.act())
+        alone, *rest_alone = single.step(expert_alone.act())
+        assert rest == rest_alone
+
+
+def test_the_experts_solve_their_tasks_in_turn(env: MetaworldMultitask) -> None:
+    for seed in range(3):
+        env.reset(seed=seed)
+        expert, is_over, info = env.expert(), False, {"success": False}
+        while not is_over:
+            _, _, terminated, truncated, info = env.step(expert.act())
+            is_over = terminated or truncated
+        assert info["success"]
+
+
+def test_tasks_are_named_once_and_known() -> None:
+    with pytest.raises(ConfigError, match="none twice"):
+        MetaworldMultitaskConfig(tasks=("reach-v3", "reach-v3"))
+    with pytest.raises(ConfigError, match="at least one"):
+        MetaworldMultitaskConfig(tasks=())
+    with pytest.raises(ConfigError, match=r"there is no such task.*'push-v3'"):
+        MetaworldMultitaskConfig(tasks=("puhs-v3",))

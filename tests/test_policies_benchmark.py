@@ -1,0 +1,41 @@
+"""The benchmark of policies in small: its rows, and that what is done is not done again."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "scripts/benchmarks/policies"
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_quick_benchmark_writes_its_rows_and_goes_on(tmp_path: Path) -> None:
+    words = ["--quick", "--out", str(tmp_path / "policies"), "--json", str(tmp_path / "rows.json")]
+    first = run(*words)
+    assert first.returncode == 0, first.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["name"].split()[1:3] for row in rows] == [
+        ["tabletop/reach", "bc"],
+        ["tabletop/reach", "diffusion"],
+    ]
+    bc, diffusion = rows
+    assert (bc["denoiser_calls"], diffusion["denoiser_calls"]) == (1, 5)
+    assert diffusion["macs_per_chunk"] > bc["macs_per_chunk"] > bc["weights"] / 2
+    assert all(row["latency_ms"] > 0 and 0 <= row["value"] <= 1 for row in rows)
+    assert "| tabletop/reach | diffusion |" in first.stdout
+    again = run(*words)
+    assert "imitate train" not in again.stderr
+    assert json.loads((tmp_path / "rows.json").read_text()) == rows
+
+
+def test_unknown_names_are_answered_with_the_known_ones() -> None:
+    done = run("--policies", "bc,difusion")
+    assert done.returncode == 2
+    assert "unknown difusion" in done.stderr and "diffusion_unet" in done.stderr
