@@ -1,7 +1,7 @@
 """The contract of a policy: what training, rollouts, export and deployment may ask of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,6 +56,16 @@ class Policy(nn.Module, ABC):
         self.spec = spec
         self.horizons = horizons
         self.normalizer = normalizer
+
+    def prepare(self, windows: Iterable[Batch]) -> list[str]:
+        """Fit what is taken from data before the first step (anchors, codebooks); by default nothing.
+
+        `windows` are the training windows once, shuffled, as training will see them; they are made as they
+        are asked for, so that a policy reads as many as it needs. `normalizer` is fitted already. What is
+        fitted belongs into buffers or weights: a resumed run and a checkpoint load it from there. Returns
+        lines that tell a person what was found.
+        """
+        return []
 
     @abstractmethod
     def loss(self, batch: Batch) -> dict[str, Tensor]:

@@ -209,13 +209,33 @@ class Batch:
 
 
 @dataclass
+class Modes:
+    """Several ways to go on, the most likely first: values (B, n, T, Da) in physical units, score (B, n).
+
+    The first value belongs to the newest observation's step; T may exceed the Ta that are executed. Scores
+    are logarithms of probabilities. `scale` (Da,) is the physical size of one normalised unit of each action
+    element, to compare differences of elements in different units (0: the element never changes).
+    """
+
+    values: Tensor
+    score: Tensor
+    scale: Tensor
+
+    def first(self, count: int) -> "Modes":
+        """The `count` most likely ones."""
+        return Modes(self.values[:, :count], self.score[:, :count], self.scale)
+
+
+@dataclass
 class ActionChunk:
     """Actions to execute: values (B, Ta, Da) in physical units, the first one at step `start`.
 
     `start` counts control steps from the newest observation (0: the step it was seen at). `score` (B,) is
-    larger for chunks that the policy holds more likely, None where the policy does not say.
+    larger for chunks that the policy holds more likely, None where the policy does not say. `modes` are the
+    alternatives that a policy weighed, where it can name them.
     """
 
     values: Tensor
     start: int = 0
     score: Tensor | None = None
+    modes: Modes | None = None

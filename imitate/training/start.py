@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from imitate.checkpoint import LAST
 from imitate.datasets.loader import prepare
 from imitate.env import EnvConfig
 from imitate.policy import Policy
@@ -31,6 +32,10 @@ def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT
     torch.manual_seed(config.seed)
     policy = run.policy.build(data.spec)
     policy.normalizer.fit(data.statistics)
+    if not (out / LAST).exists():  # a run that goes on loads what it found when it began
+        windows = (data.train.batch(step) for step in range(data.train.batches_per_epoch))
+        for line in policy.prepare(windows):
+            progress.say(line)
     progress.say(described(policy, len(data.train), len(data.train_episodes), len(data.val_episodes), config))
     return train(
         Learner(policy, run.optim, config),

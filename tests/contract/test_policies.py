@@ -32,6 +32,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "UNet1dConfig": {"widths": (16, 32, 32), "condition_width": 16, "groups": 4},
     "TransformerConfig": {"width": 32, "layers": 2, "heads": 2},
     "BehaviourCloningConfig": {"width": 64},
+    "ChunkDecoderConfig": {"width": 32, "heads": 2},
+    "TruncatedConfig": {"anchors": 6},
 }
 
 
@@ -60,6 +62,7 @@ def policy(config: PolicyConfig) -> Policy:
     torch.manual_seed(0)
     built = config.build(SPEC)
     built.normalizer.fit(statistics())
+    built.prepare([make_batch(config, 64)])
     return built.eval()
 
 

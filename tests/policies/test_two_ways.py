@@ -10,7 +10,9 @@ from torch import Tensor
 
 from imitate.policies.bc import BehaviourCloningConfig
 from imitate.policies.diffusion import DiffusionConfig
+from imitate.policies.nets.chunk_decoder import ChunkDecoderConfig
 from imitate.policies.nets.film_mlp import FilmMlpConfig
+from imitate.policies.truncated import TruncatedConfig
 from imitate.policy import Horizons, Policy, PolicyConfig
 from imitate.types import ArraySpec, Batch, DataSpec
 
@@ -29,6 +31,7 @@ def demonstrations(count: int) -> Batch:
 def trained(config: PolicyConfig, steps: int) -> Policy:
     torch.manual_seed(0)
     policy = config.build(SPEC)
+    policy.prepare([demonstrations(512)])
     optimizer = torch.optim.AdamW(policy.parameters(), lr=2e-3)
     for _ in range(steps):
         optimizer.zero_grad()
@@ -48,6 +51,7 @@ def detours(policy: Policy) -> Tensor:
 SMALL = FilmMlpConfig(width=64, blocks=1, condition_width=32)
 KEEPING = {
     "diffusion": (DiffusionConfig(HORIZONS, denoiser=SMALL), 400),
+    "truncated": (TruncatedConfig(HORIZONS, denoiser=ChunkDecoderConfig(width=32, heads=2), anchors=8), 300),
     "bc_gmm": (BehaviourCloningConfig(HORIZONS, head="gmm", width=64), 300),
 }
 

@@ -1,0 +1,274 @@
+"""Truncated diffusion: a few lightly noised anchor chunks are scored and refined in one or two steps.
+
+DiffusionDrive (Liao et al., arXiv 2411.15139), for action chunks. Anchors a_k are k-means centres of the
+demonstrated chunks. Each is noised to √(1 - σ²) a_k + σ ε with σ up to `truncation_std`; a decoder gives
+every one a score and a refined chunk. In training the anchor nearest to the demonstrated chunk is to score 1
+and to be refined to it (L1), all others are to score 0. All of it happens in normalised actions and float32.
+What differs from the paper and its code, and why:
+
+- The truncation is a standard deviation, not a share of the noise schedule: 5 % of one schedule is another
+  noise than 5 % of the next.
+- A refined chunk is the clean anchor plus an offset, not the noisy one: the noise says nothing about the
+  demonstration, so the network need not learn to take it out again.
+- A second step starts from the refined chunk and the noise that was drawn. DDIM would count the way from
+  the anchor to the refined chunk as noise, and go back half of it.
+- Scores are learnt by plain binary cross-entropy, as in the paper (the code: focal loss): they then are
+  probabilities, which modes can be drawn by. And since no score depends on which other modes there are,
+  `training_modes` of the K do for training.
+
+Shapes: B batch, K anchors, Q modes in training, Tp predicted steps, Da action dimensions.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from imitate.errors import ConfigError, nearest
+from imitate.normalize import Mode
+from imitate.policies.diffusion import hold_edges
+from imitate.policies.nets.anchor_set import AnchorSet, Frame
+from imitate.policies.nets.chunk_decoder import ChunkDecoderConfig, Refined
+from imitate.policies.nets.denoiser import Sizes, full_precision_linear
+from imitate.policies.nets.observation import ObservationConfig
+from imitate.policies.observing import ObservingPolicy
+from imitate.policy import Generator, Horizons, draw_noise, masked_mean
+from imitate.types import ActionChunk, Batch, DataSpec, Modes
+
+Choice = Literal["sample", "best"]
+
+NOISE_LEVELS = 50
+"""Trained on σ = truncation_std · (i + 1) / NOISE_LEVELS."""
+
+CLUSTERED_CHUNKS = 8192
+"""Enough for k-means; they are the first of the shuffled training windows."""
+
+
+@dataclass(frozen=True)
+class TruncatedConfig:
+    """Settings of truncated diffusion.
+
+    anchors: K.
+    frame: what is clustered: "absolute" chunks, or chunks "relative" to their first executed action, which
+        is then predicted from the observation. For actions that are places: absolute anchors tell places
+        apart more than ways to move.
+    truncation_std: σ of the noise on anchors, normalised units; 0 is regression from anchors, 1 starts from
+        pure noise.
+    inference_steps: decoder calls per chunk.
+    refine: false executes the chosen anchor as it is (a baseline).
+    choice: "sample" draws a mode by its probability, "best" takes the most likely one.
+    direct: names (numbers, where the data has no names) of action elements that are neither clustered by nor
+        noised, such as an open-or-closed gripper, whose moment of switching would dominate the rest.
+    training_modes: Q.
+    score_weight: of the loss of scores against the loss of chunks.
+    alternatives: how many of the most likely modes a chunk carries along (ActionChunk.modes).
+    """
+
+    horizons: Horizons = field(default_factory=Horizons)
+    observation: ObservationConfig = field(default_factory=ObservationConfig)
+    denoiser: ChunkDecoderConfig = field(default_factory=ChunkDecoderConfig)
+    anchors: int = 32
+    frame: Frame = "absolute"
+    truncation_std: float = 0.1
+    inference_steps: int = 1
+    refine: bool = True
+    choice: Choice = "sample"
+    direct: tuple[str, ...] = ()
+    training_modes: int = 4
+    score_weight: float = 0.1
+    alternatives: int = 5
+    action_normalization: Mode = "minmax"
+
+    def __post_init__(self) -> None:
+        for name, choices in (("frame", get_args(Frame)), ("choice", get_args(Choice))):
+            if getattr(self, name) not in choices:
+                value = getattr(self, name)
+                raise ConfigError(f"policy.{name} is {value!r}{nearest(value, choices)}")
+        _require_between("anchors", self.anchors, 2, math.inf)
+        _require_between("inference_steps", self.inference_steps, 1, NOISE_LEVELS)
+        _require_between("training_modes", self.training_modes, 2, self.anchors)
+        _require_between("alternatives", self.alternatives, 1, self.anchors)
+        _require_between("truncation_std", self.truncation_std, 0.0, 1.0)
+        _require_between("score_weight", self.score_weight, 0.0, math.inf)
+        if self.truncation_std == 0 and self.inference_steps > 1:
+            raise ConfigError(
+                f"policy.inference_steps is {self.inference_steps}, but with policy.truncation_std=0 there "
+                "is no noise to lower from step to step: set it to 1"
+            )
+
+    def build(self, spec: DataSpec) -> "Truncated":
+        """The policy with fresh weights.
+
+        Raises SpecError where `spec` has images, ConfigError where `direct` names no element of its action.
+        """
+        return Truncated(self, spec)
+
+
+class Truncated(ObservingPolicy):
+    """Anchors, a decoder that refines them, and a head per layer that scores them."""
+
+    def __init__(self, config: TruncatedConfig, spec: DataSpec) -> None:
+        super().__init__(config, spec, "truncated")
+        self.config = config
+        horizons, action_size = config.horizons, spec.action.size
+        self.anchors = AnchorSet(config.anchors, config.frame, config.direct, horizons, spec.action)
+        self.denoiser = config.denoiser.build(
+            Sizes(horizons.obs_steps, self.observation.size, horizons.pred_steps, action_size, NOISE_LEVELS)
+        )
+        self.learning_rate = self.denoiser.learning_rate
+        heads = [nn.Linear(config.denoiser.width, 1) for _ in range(config.denoiser.layers)]
+        for head in heads:
+            nn.init.zeros_(head.weight)
+            nn.init.constant_(head.bias, -math.log(config.anchors - 1))  # one of K matches
+        self.scores = nn.ModuleList(heads)
+        obs_size = horizons.obs_steps * self.observation.size
+        self.reference = (
+            None if config.frame == "absolute" else Reference(obs_size, config.denoiser.width, action_size)
+        )
+
+    @torch.no_grad()
+    def prepare(self, windows: Iterable[Batch]) -> list[str]:
+        """Fit the anchors; see Policy."""
+        chunks: list[Tensor] = []
+        for batch in windows:
+            chunks += self._clean(batch)
+            if len(chunks) >= CLUSTERED_CHUNKS:
+                break
+        return self.anchors.fit(torch.stack(chunks[:CLUSTERED_CHUNKS]))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """L1 of the matched mode and cross-entropy of the scores, summed over the layers of the decoder."""
+        clean = self._clean(batch)
+        seen = self.observe(batch.obs)
+        chosen = self._modes_to_train(self.anchors.match(clean, batch.is_pad))
+        reference = self._reference(seen)
+        start = self.anchors.chunks[chosen] + reference.detach()[:, None, None]
+        step = torch.randint(NOISE_LEVELS, (len(clean),), device=clean.device)
+        noisy = self._noisy(start, torch.randn_like(start), step)
+        layers = self.denoiser.refine(noisy, start, step, self.denoiser.encode(seen))
+        matched = _refined(start[:, 0], [layer.offset[:, 0] for layer in layers])
+        errors = torch.stack([(chunk - clean).abs().mean(dim=-1) for chunk in matched]).sum(dim=0)
+        losses = {
+            "action": masked_mean(errors, batch.is_pad, batch.weight),
+            "score": _weighted_mean(self._score_errors(self._logits(layers)), batch.weight),
+        }
+        total = losses["action"] + self.config.score_weight * losses["score"]
+        if self.reference is not None:
+            error = (reference - clean[:, self.horizons.obs_steps - 1]).abs().mean(dim=-1)
+            losses["reference"] = _weighted_mean(error, batch.weight)
+            total = total + losses["reference"]
+        return {"loss": total, **losses}
+
+    @torch.no_grad()
+    def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
+        """A mode drawn by its probability, or the most likely one; see Policy."""
+        modes = self.modes(obs, generator)
+        chosen = torch.zeros(len(modes.score), dtype=torch.long, device=modes.score.device)
+        if self.config.choice == "sample":
+            uniform = torch.special.ndtr(draw_noise((len(chosen), 1), generator, chosen.device))
+            edges = modes.score.exp().cumsum(dim=1)
+            # The last edge is 1 up to rounding, hence the clamp.
+            chosen = torch.searchsorted(edges, uniform)[:, 0].clamp_max(edges.shape[1] - 1)
+        row = torch.arange(len(chosen), device=chosen.device)
+        return ActionChunk(
+            modes.values[row, chosen, : self.horizons.action_steps],
+            score=modes.score[row, chosen],
+            modes=modes.first(self.config.alternatives),
+        )
+
+    @torch.no_grad()
+    def modes(self, obs: Mapping[str, Tensor], generator: Generator) -> Modes:
+        """All K refined chunks for each row of {name: (B, To, …)}, most likely first; see Modes."""
+        seen = self.observe(obs)
+        condition = self.denoiser.encode(seen)
+        anchors = self.anchors.chunks + self._reference(seen)[:, None, None]
+        noise = draw_noise(anchors.shape, generator, anchors.device)
+        chunks, logits = anchors, noise.new_empty(0)
+        for level in self._levels():
+            step = torch.tensor([level], device=noise.device)
+            layers = self.denoiser.refine(self._noisy(chunks, noise, step), chunks, step, condition)
+            chunks = self._bounded(_refined(chunks, [layer.offset for layer in layers])[-1])
+            logits = self._logits(layers)[-1]
+        if not self.config.refine:
+            chunks = self._bounded(anchors)
+        score, order = F.logsigmoid(logits).log_softmax(dim=1).sort(dim=1, descending=True)
+        chunks = chunks[torch.arange(len(order), device=order.device)[:, None], order]
+        values = self.normalizer.action.inverse(chunks[:, :, self.horizons.obs_steps - 1 :])
+        return Modes(values, score, self.normalizer.action.spread)
+
+    def _clean(self, batch: Batch) -> Tensor:
+        return self.normalizer.action(hold_edges(batch.action, batch.is_pad))
+
+    def _reference(self, seen: Tensor) -> Tensor:
+        """What anchors are counted from, (B, Da)."""
+        if self.reference is None:
+            return seen.new_zeros(len(seen), self.spec.action.size)
+        return self.reference(seen)
+
+    def _modes_to_train(self, match: Tensor) -> Tensor:
+        """The matched anchor (B,), then others at random: (B, Q)."""
+        chance = torch.rand(len(match), len(self.anchors), device=match.device)
+        return chance.scatter(1, match[:, None], 2.0).topk(self.config.training_modes, dim=1).indices
+
+    def _levels(self) -> list[int]:
+        """The noise levels to act with, highest first: each ends its share of all."""
+        steps = self.config.inference_steps
+        return [round(NOISE_LEVELS * share / steps) - 1 for share in range(steps, 0, -1)]
+
+    def _noisy(self, chunks: Tensor, noise: Tensor, step: Tensor) -> Tensor:
+        """√(1 - σ²) · chunks + σ · noise, (B, K, Tp, Da), in the dimensions that are noised."""
+        std = (self.config.truncation_std * (step + 1) / NOISE_LEVELS)[:, None, None, None]
+        return torch.where(self.anchors.clustered, (1 - std.square()).sqrt() * chunks + std * noise, chunks)
+
+    def _logits(self, layers: Sequence[Refined]) -> list[Tensor]:
+        """The score (B, K) that each layer gives."""
+        features = [layer.features for layer in layers]
+        return [full_precision_linear(h, x)[..., 0] for h, x in zip(self.scores, features, strict=True)]  # type: ignore[arg-type]
+
+    def _score_errors(self, logits: Sequence[Tensor]) -> Tensor:
+        """Cross-entropy (B,) summed over layers and all K modes; all but the first, the match, were drawn."""
+        share = (self.config.training_modes - 1) / (len(self.anchors) - 1)
+        errors = [-F.logsigmoid(x[:, 0]) - F.logsigmoid(-x[:, 1:]).sum(dim=1) / share for x in logits]
+        return torch.stack(errors).sum(dim=0)
+
+    def _bounded(self, chunks: Tensor) -> Tensor:
+        # Stay inside the demonstrated range, as Diffusion Policy's clip_sample does.
+        return chunks.clamp(-1.0, 1.0) if self.config.action_normalization == "minmax" else chunks
+
+
+class Reference(nn.Module):
+    """Predicts the first executed action (B, Da) from observations (B, To, size)."""
+
+    def __init__(self, obs_size: int, width: int, action_size: int) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            nn.Flatten(), nn.Linear(obs_size, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
+        self.head = nn.Linear(width, action_size)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """The action, float32."""
+        return full_precision_linear(self.head, self.trunk(seen))
+
+
+def _refined(start: Tensor, offsets: Sequence[Tensor]) -> list[Tensor]:
+    """The chunk after each layer, which adds its offset to what those before it made and does not train."""
+    chunks = []
+    for offset in offsets:
+        chunks.append(start + offset)
+        start = chunks[-1].detach()
+    return chunks
+
+
+def _weighted_mean(per_row: Tensor, weight: Tensor) -> Tensor:
+    return (per_row * weight).sum() / weight.sum().clamp_min(1e-8)
+
+
+def _require_between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        expected = f"at least {low}" if high == math.inf else f"{low} to {high}"
+        raise ConfigError(f"policy.{name} is {value}, expected {expected}")
