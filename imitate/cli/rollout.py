@@ -15,7 +15,7 @@ Keys:
     device              auto, cpu, cuda or cuda:N
     rollout.workers     processes that step environments; 0 for none besides this one
     rollout.batch       environments played at the same time
-    rollout.execution   strategy: receding or ensemble; action_steps; ensemble_decay
+    rollout.execution   strategy: receding, ensemble or continuous; action_steps; ensemble_decay; continuity
 """
 
 from dataclasses import dataclass

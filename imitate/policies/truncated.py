@@ -32,8 +32,9 @@ from imitate.errors import ConfigError, nearest
 from imitate.normalize import Mode
 from imitate.policies.diffusion import hold_edges
 from imitate.policies.nets.anchor_set import AnchorSet, Frame
-from imitate.policies.nets.chunk_decoder import ChunkDecoderConfig, Refined
+from imitate.policies.nets.chunk_decoder import ChunkDecoder, ChunkDecoderConfig, Refined
 from imitate.policies.nets.denoiser import Sizes, full_precision_linear
+from imitate.policies.nets.moe import auxiliary_losses, weighted_sum
 from imitate.policies.nets.observation import ObservationConfig
 from imitate.policies.observing import ObservingPolicy
 from imitate.policy import Generator, Horizons, draw_noise, masked_mean
@@ -116,8 +117,9 @@ class Truncated(ObservingPolicy):
         self.config = config
         horizons, action_size = config.horizons, spec.action.size
         self.anchors = AnchorSet(config.anchors, config.frame, config.direct, horizons, spec.action)
-        self.denoiser = config.denoiser.build(
-            Sizes(horizons.obs_steps, self.observation.size, horizons.pred_steps, action_size, NOISE_LEVELS)
+        self.denoiser = ChunkDecoder(
+            config.denoiser,
+            Sizes(horizons.obs_steps, self.observation.size, horizons.pred_steps, action_size, NOISE_LEVELS),
         )
         self.learning_rate = self.denoiser.learning_rate
         heads = [nn.Linear(config.denoiser.width, 1) for _ in range(config.denoiser.layers)]
@@ -146,10 +148,13 @@ class Truncated(ObservingPolicy):
         seen = self.observe(batch.obs)
         chosen = self._modes_to_train(self.anchors.match(clean, batch.is_pad))
         reference = self._reference(seen)
-        start = self.anchors.chunks[chosen] + reference.detach()[:, None, None]
+        condition = self.denoiser.encode(seen)
+        anchors = self.anchors.chunks[chosen] + reference.detach()[:, None, None]
+        start = anchors if self.config.inference_steps == 1 else self._half_refined(anchors, condition)
         step = torch.randint(NOISE_LEVELS, (len(clean),), device=clean.device)
-        noisy = self._noisy(start, torch.randn_like(start), step)
-        layers = self.denoiser.refine(noisy, start, step, self.denoiser.encode(seen))
+        layers = self.denoiser.refine(
+            self._noisy(start, torch.randn_like(start), step), start, step, condition
+        )
         matched = _refined(start[:, 0], [layer.offset[:, 0] for layer in layers])
         errors = torch.stack([(chunk - clean).abs().mean(dim=-1) for chunk in matched]).sum(dim=0)
         losses = {
@@ -161,6 +166,11 @@ class Truncated(ObservingPolicy):
             error = (reference - clean[:, self.horizons.obs_steps - 1]).abs().mean(dim=-1)
             losses["reference"] = _weighted_mean(error, batch.weight)
             total = total + losses["reference"]
+        if self.config.denoiser.moe is not None:
+            routings = [layer.routing for layer in layers if layer.routing is not None]
+            auxiliary = auxiliary_losses(self.config.denoiser.moe, routings, batch.weight)
+            losses |= auxiliary
+            total = total + weighted_sum(self.config.denoiser.moe, auxiliary)
         return {"loss": total, **losses}
 
     @torch.no_grad()
@@ -213,6 +223,15 @@ class Truncated(ObservingPolicy):
         """The matched anchor (B,), then others at random: (B, Q)."""
         chance = torch.rand(len(match), len(self.anchors), device=match.device)
         return chance.scatter(1, match[:, None], 2.0).topk(self.config.training_modes, dim=1).indices
+
+    @torch.no_grad()
+    def _half_refined(self, anchors: Tensor, condition: Tensor) -> Tensor:
+        """Anchors (B, Q, Tp, Da), a random half of the rows after a first step: what a second one starts from."""
+        step = torch.tensor(self._levels()[:1], device=anchors.device)
+        noisy = self._noisy(anchors, torch.randn_like(anchors), step)
+        layers = self.denoiser.refine(noisy, anchors, step, condition)
+        refined = self._bounded(_refined(anchors, [layer.offset for layer in layers])[-1])
+        return torch.where(torch.rand(len(anchors), 1, 1, 1, device=anchors.device) < 0.5, refined, anchors)
 
     def _levels(self) -> list[int]:
         """The noise levels to act with, highest first: each ends its share of all."""

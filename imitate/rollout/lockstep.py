@@ -17,7 +17,7 @@ from torch import Tensor
 
 from imitate.env import EnvConfig, Obs
 from imitate.errors import ConfigError, EnvError
-from imitate.execution import ChunkExecution, ExecutionConfig
+from imitate.execution import Alternatives, ChunkExecution, ExecutionConfig
 from imitate.policy import Policy
 from imitate.progress import SILENT, Progress, Task
 from imitate.rollout.host import EnvFacts, EpisodeResult, HostOrder, Recorder, SlotReport
@@ -199,12 +199,14 @@ class _Rounds:
 
     def _predict(self) -> dict[int, np.ndarray]:
         obs, generators = self._rows()
-        values = self._policy.predict(obs, generators).values.float().cpu().numpy()
+        chunk = self._policy.predict(obs, generators)
+        values = chunk.values.float().cpu().numpy()
+        alternatives = Alternatives.rows(chunk.modes, len(values))
         actions = {}
         for row, playing in self._playing.items():
             if not np.isfinite(values[row]).all():
                 raise EnvError(f"the policy's action in the episode of seed {playing.seed} is not finite")
-            actions[row] = playing.execution.plan(values[row])
+            actions[row] = playing.execution.plan(values[row], alternatives[row])
         return actions
 
     def _rows(self) -> tuple[dict[str, Tensor], list[torch.Generator]]:

@@ -20,6 +20,7 @@ from imitate.policies.nets.denoiser import (
     Denoiser,
     DenoiserConfig,
     Sizes,
+    embed_levels,
     full_precision_linear,
     require_dropout,
     require_positive,
@@ -27,17 +28,22 @@ from imitate.policies.nets.denoiser import (
 )
 from imitate.policies.nets.dropout import Dropout
 from imitate.policies.nets.film import FilmCondition
+from imitate.policies.nets.moe import MoeConfig, MoeFeedForward, Routing
 
 
 @dataclass(frozen=True)
 class ChunkDecoderConfig(DenoiserConfig):
-    """Settings of ChunkDecoder; the feed-forward nets have `expansion` · width hidden features."""
+    """Settings of ChunkDecoder.
+
+    The feed-forward nets have `expansion` · width hidden features, or with `moe` consist of routed experts.
+    """
 
     width: int = 256
     layers: int = 2
     heads: int = 4
     expansion: int = 2
     dropout: float = 0.1
+    moe: MoeConfig | None = None
 
     def __post_init__(self) -> None:
         require_positive(self, "width", "layers", "heads", "expansion")
@@ -49,16 +55,25 @@ class ChunkDecoderConfig(DenoiserConfig):
         require_dropout(self.dropout)
 
     def build(self, sizes: Sizes) -> "ChunkDecoder":
-        """The network with fresh weights."""
+        """The denoiser of a diffusion policy; raises ConfigError with `moe`, whose losses it would not train."""
+        if self.moe is not None:
+            raise ConfigError(
+                "policy.denoiser.moe is set, but policy=diffusion does not balance experts: set it to null, "
+                "or use policy=truncated_mode"
+            )
         return ChunkDecoder(self, sizes)
 
 
 @dataclass(frozen=True)
 class Refined:
-    """What one layer makes of K chunks: their features (B, K, D) and how far to move them (B, K, Tp, Da)."""
+    """What one layer makes of K chunks: their features (B, K, D) and how far to move them (B, K, Tp, Da).
+
+    `routing` is what the layer's router said, where there are experts.
+    """
 
     features: Tensor
     offset: Tensor
+    routing: Routing | None
 
 
 class ChunkDecoder(Denoiser):
@@ -77,6 +92,7 @@ class ChunkDecoder(Denoiser):
         self.memory = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
         self.keys_values = nn.Linear(width, 2 * width * config.layers)
         self.condition = FilmCondition(sizes, width, [width] * config.layers)
+        self.level_embedding = nn.Linear(width, width) if config.moe else None
         self.enter = nn.ModuleList(nn.Linear(chunk_size, width) for _ in range(config.layers))
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.layers))
@@ -106,14 +122,24 @@ class ChunkDecoder(Denoiser):
         obs_size = self.obs_shape[0] * self.obs_shape[1]
         keys_values = condition[:, :obs_size].unflatten(1, self.obs_shape).chunk(len(self.layers), dim=-1)
         modulations = self.condition(step, condition[:, obs_size:])
+        level = self._level(step)
         x, seen, refined = noisy.new_zeros(()), noisy, []
         for index, layer in enumerate(self.layers):
-            x = layer(x + self.enter[index](seen.flatten(2)), keys_values[index], modulations[index])
+            routings: list[Routing] = []
+            embedded = x + self.enter[index](seen.flatten(2))
+            x = layer(embedded, keys_values[index], modulations[index], level, routings)
             offset = full_precision_linear(self.heads[index], self.norms[index](x))  # type: ignore[arg-type]
-            refined.append(Refined(x, offset.unflatten(-1, self.chunk_shape)))
-            start = start + refined[-1].offset.detach()
+            offset = offset.unflatten(-1, self.chunk_shape)
+            refined.append(Refined(x, offset, routings[0] if routings else None))
+            start = start + offset.detach()
             seen = start
         return refined
+
+    def _level(self, step: Tensor) -> Tensor:
+        """What routers see of the noise levels, (B, D) or (1, D); nothing without experts."""
+        if self.level_embedding is None:
+            return step.new_empty(0)
+        return embed_levels(self.level_embedding, self.condition.levels, step)
 
 
 class Layer(nn.Module):
@@ -126,15 +152,27 @@ class Layer(nn.Module):
         self.before_cross = nn.LayerNorm(width)
         self.before_feed = nn.LayerNorm(width, elementwise_affine=False)
         self.cross_in, self.cross_out = nn.Linear(width, width), nn.Linear(width, width)
-        self.feed_in, self.feed_out = nn.Linear(width, hidden), nn.Linear(hidden, width)
-        self.dropout = Dropout(config.dropout)
+        self.feed = (
+            nn.Sequential(
+                nn.Linear(width, hidden), nn.SiLU(), Dropout(config.dropout), nn.Linear(hidden, width)
+            )
+            if config.moe is None
+            else config.moe.build(width, config.dropout)
+        )
 
-    def forward(self, x: Tensor, keys_values: Tensor, modulation: Tensor) -> Tensor:
-        """(B, K, D) with keys and values (B, To, 2D) and a modulation (B, 2D)."""
+    def forward(
+        self, x: Tensor, keys_values: Tensor, modulation: Tensor, level: Tensor, routings: list[Routing]
+    ) -> Tensor:
+        """(B, K, D) with keys and values (B, To, 2D) and a modulation (B, 2D).
+
+        Experts are routed by `level` and add what the router said to `routings`.
+        """
         x = x + self.cross_out(self._attend(self.cross_in(self.before_cross(x)), keys_values))
         scale, shift = modulation[:, None].chunk(2, dim=-1)
         inner = torch.addcmul(shift, self.before_feed(x), scale)
-        return x + self.feed_out(self.dropout(F.silu(self.feed_in(inner))))
+        if isinstance(self.feed, MoeFeedForward):
+            return x + self.feed(inner, level, routings)
+        return x + self.feed(inner)
 
     def _attend(self, query: Tensor, keys_values: Tensor) -> Tensor:
         query, key, value = (
