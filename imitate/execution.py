@@ -45,7 +45,7 @@ def _copied(obs: Obs) -> Obs:
 
 @dataclass(frozen=True)
 class Alternatives:
-    """The modes of one row of a batch: values (n, T, Da), score (n,), scale (Da,); see imitate.types.Modes."""
+    """One row of imitate.types.Modes: values (n, T, Da), score (n,), scale (Da,)."""
 
     values: np.ndarray
     score: np.ndarray

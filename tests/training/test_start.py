@@ -1,5 +1,6 @@
 """Training on a store in a real environment: settings fit together, rollouts choose, signals stop."""
 
+import dataclasses
 import os
 import signal
 import time
@@ -18,6 +19,8 @@ from imitate.datasets.loader import DataConfig, WindowLoader, prepare
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError, EnvError, SpecError, TrainingError
 from imitate.policies.bc import BehaviourCloningConfig
+from imitate.policies.nets.chunk_decoder import ChunkDecoderConfig
+from imitate.policies.truncated import TruncatedConfig
 from imitate.policy import Horizons
 from imitate.rollout import rollout
 from imitate.training.config import TrainConfig
@@ -110,6 +113,31 @@ def test_resumed_over_epochs_equals_uninterrupted(demos: Path, tmp_path: Path, s
     start(run, tmp_path / "part", resume=True)
     (_, whole), (_, part) = read(tmp_path / "whole" / LAST), read(tmp_path / "part" / LAST)
     assert all(torch.equal(whole[name], part[name]) for name in whole)
+
+
+ANCHORED = TruncatedConfig(
+    Horizons(2, 4, 2), denoiser=ChunkDecoderConfig(16, heads=2), anchors=4, training_modes=2, alternatives=2
+)
+
+
+def test_anchors_are_fitted_before_the_first_step_and_not_again(
+    demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = dataclasses.replace(run_of(demos, max_steps=12), policy=ANCHORED)
+    start(run, tmp_path / "whole")
+    data = prepare(run.data, ANCHORED.horizons, None, run.train.batch_size, run.train.seed)
+    torch.manual_seed(0)
+    policy = ANCHORED.build(data.spec)
+    policy.normalizer.fit(data.statistics)
+    policy.prepare(data.train.batch(step) for step in range(data.train.batches_per_epoch))
+    folder = RunFolder(tmp_path / "part", run, data.data_hash)
+    with pytest.raises(Interrupted):
+        train(Learner(policy, run.optim, run.train), Stopping(data.train, 5), None, folder)
+    monkeypatch.setattr(type(policy), "prepare", None)  # calling it would fail
+    start(run, tmp_path / "part", resume=True)
+    (_, whole), (_, part) = read(tmp_path / "whole" / LAST), read(tmp_path / "part" / LAST)
+    assert all(torch.equal(whole[name], part[name]) for name in whole)
+    assert torch.equal(part["ema/anchors.chunks"], policy.anchors.chunks)
 
 
 @dataclass(frozen=True)
