@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from imitate.errors import ConfigError, nearest
 from imitate.normalize import Mode
 from imitate.policies.diffusion import hold_edges
-from imitate.policies.nets.anchor_set import AnchorSet, Frame
+from imitate.policies.nets.anchor_set import AnchorSet
 from imitate.policies.nets.chunk_decoder import ChunkDecoder, ChunkDecoderConfig, Refined
 from imitate.policies.nets.denoiser import Sizes, full_precision_linear
 from imitate.policies.nets.moe import auxiliary_losses, weighted_sum
@@ -54,9 +54,6 @@ class TruncatedConfig:
     """Settings of truncated diffusion.
 
     anchors: K.
-    frame: what is clustered: "absolute" chunks, or chunks "relative" to their first executed action, which
-        is then predicted from the observation. For actions that are places: absolute anchors tell places
-        apart more than ways to move.
     truncation_std: σ of the noise on anchors, normalised units; 0 is regression from anchors, 1 starts from
         pure noise.
     inference_steps: decoder calls per chunk.
@@ -73,7 +70,6 @@ class TruncatedConfig:
     observation: ObservationConfig = field(default_factory=ObservationConfig)
     denoiser: ChunkDecoderConfig = field(default_factory=ChunkDecoderConfig)
     anchors: int = 32
-    frame: Frame = "absolute"
     truncation_std: float = 0.1
     inference_steps: int = 1
     refine: bool = True
@@ -85,10 +81,8 @@ class TruncatedConfig:
     action_normalization: Mode = "minmax"
 
     def __post_init__(self) -> None:
-        for name, choices in (("frame", get_args(Frame)), ("choice", get_args(Choice))):
-            if getattr(self, name) not in choices:
-                value = getattr(self, name)
-                raise ConfigError(f"policy.{name} is {value!r}{nearest(value, choices)}")
+        if self.choice not in get_args(Choice):
+            raise ConfigError(f"policy.choice is {self.choice!r}{nearest(self.choice, get_args(Choice))}")
         _require_between("anchors", self.anchors, 2, math.inf)
         _require_between("inference_steps", self.inference_steps, 1, NOISE_LEVELS)
         _require_between("training_modes", self.training_modes, 2, self.anchors)
@@ -116,7 +110,7 @@ class Truncated(ObservingPolicy):
         super().__init__(config, spec, "truncated")
         self.config = config
         horizons, action_size = config.horizons, spec.action.size
-        self.anchors = AnchorSet(config.anchors, config.frame, config.direct, horizons, spec.action)
+        self.anchors = AnchorSet(config.anchors, config.direct, horizons.pred_steps, spec.action)
         self.denoiser = ChunkDecoder(
             config.denoiser,
             Sizes(horizons.obs_steps, self.observation.size, horizons.pred_steps, action_size, NOISE_LEVELS),
@@ -127,10 +121,6 @@ class Truncated(ObservingPolicy):
             nn.init.zeros_(head.weight)
             nn.init.constant_(head.bias, -math.log(config.anchors - 1))  # one of K matches
         self.scores = nn.ModuleList(heads)
-        obs_size = horizons.obs_steps * self.observation.size
-        self.reference = (
-            None if config.frame == "absolute" else Reference(obs_size, config.denoiser.width, action_size)
-        )
 
     @torch.no_grad()
     def prepare(self, windows: Iterable[Batch]) -> list[str]:
@@ -145,11 +135,9 @@ class Truncated(ObservingPolicy):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """L1 of the matched mode and cross-entropy of the scores, summed over the layers of the decoder."""
         clean = self._clean(batch)
-        seen = self.observe(batch.obs)
         chosen = self._modes_to_train(self.anchors.match(clean, batch.is_pad))
-        reference = self._reference(seen)
-        condition = self.denoiser.encode(seen)
-        anchors = self.anchors.chunks[chosen] + reference.detach()[:, None, None]
+        condition = self.denoiser.encode(self.observe(batch.obs))
+        anchors = self.anchors.chunks[chosen]
         start = anchors if self.config.inference_steps == 1 else self._half_refined(anchors, condition)
         step = torch.randint(NOISE_LEVELS, (len(clean),), device=clean.device)
         layers = self.denoiser.refine(
@@ -162,10 +150,6 @@ class Truncated(ObservingPolicy):
             "score": _weighted_mean(self._score_errors(self._logits(layers)), batch.weight),
         }
         total = losses["action"] + self.config.score_weight * losses["score"]
-        if self.reference is not None:
-            error = (reference - clean[:, self.horizons.obs_steps - 1]).abs().mean(dim=-1)
-            losses["reference"] = _weighted_mean(error, batch.weight)
-            total = total + losses["reference"]
         if self.config.denoiser.moe is not None:
             routings = [layer.routing for layer in layers if layer.routing is not None]
             auxiliary = auxiliary_losses(self.config.denoiser.moe, routings, batch.weight)
@@ -193,9 +177,8 @@ class Truncated(ObservingPolicy):
     @torch.no_grad()
     def modes(self, obs: Mapping[str, Tensor], generator: Generator) -> Modes:
         """All K refined chunks for each row of {name: (B, To, …)}, most likely first; see Modes."""
-        seen = self.observe(obs)
-        condition = self.denoiser.encode(seen)
-        anchors = self.anchors.chunks + self._reference(seen)[:, None, None]
+        condition = self.denoiser.encode(self.observe(obs))
+        anchors = self.anchors.chunks.expand(len(condition), -1, -1, -1)
         noise = draw_noise(anchors.shape, generator, anchors.device)
         chunks, logits = anchors, noise.new_empty(0)
         for level in self._levels():
@@ -212,12 +195,6 @@ class Truncated(ObservingPolicy):
 
     def _clean(self, batch: Batch) -> Tensor:
         return self.normalizer.action(hold_edges(batch.action, batch.is_pad))
-
-    def _reference(self, seen: Tensor) -> Tensor:
-        """What anchors are counted from, (B, Da)."""
-        if self.reference is None:
-            return seen.new_zeros(len(seen), self.spec.action.size)
-        return self.reference(seen)
 
     def _modes_to_train(self, match: Tensor) -> Tensor:
         """The matched anchor (B,), then others at random: (B, Q)."""
@@ -257,21 +234,6 @@ class Truncated(ObservingPolicy):
     def _bounded(self, chunks: Tensor) -> Tensor:
         # Stay inside the demonstrated range, as Diffusion Policy's clip_sample does.
         return chunks.clamp(-1.0, 1.0) if self.config.action_normalization == "minmax" else chunks
-
-
-class Reference(nn.Module):
-    """Predicts the first executed action (B, Da) from observations (B, To, size)."""
-
-    def __init__(self, obs_size: int, width: int, action_size: int) -> None:
-        super().__init__()
-        self.trunk = nn.Sequential(
-            nn.Flatten(), nn.Linear(obs_size, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
-        )
-        self.head = nn.Linear(width, action_size)
-
-    def forward(self, seen: Tensor) -> Tensor:
-        """The action, float32."""
-        return full_precision_linear(self.head, self.trunk(seen))
 
 
 def _refined(start: Tensor, offsets: Sequence[Tensor]) -> list[Tensor]:

@@ -174,17 +174,8 @@ def test_drawn_modes_estimate_the_loss_of_all() -> None:
     assert losses[3] == pytest.approx(losses[5], rel=0.05)
 
 
-def test_relative_anchors_follow_the_predicted_reference() -> None:
-    policy = built(frame="relative", refine=False, choice="best", action_normalization="identity")
-    assert policy.reference is not None
-    here = policy.predict(obs_of(2), seeded()).values
-    policy.reference.head.bias.data += torch.tensor([10.0, -3.0])
-    torch.testing.assert_close(policy.predict(obs_of(2), seeded()).values, here + torch.tensor([10.0, -3.0]))
-
-
-@pytest.mark.parametrize("frame", ["absolute", "relative"])
-def test_anchors_are_fitted_from_as_many_windows_as_needed(frame: Any) -> None:
-    policy, read = built(frame=frame), []
+def test_anchors_are_fitted_from_as_many_windows_as_needed() -> None:
+    policy, read = built(), []
 
     def windows() -> Any:
         for index in range(100):
@@ -201,7 +192,6 @@ def test_anchors_are_fitted_from_as_many_windows_as_needed(frame: Any) -> None:
     ("settings", "message"),
     [
         ({"choice": "bets"}, r"policy\.choice is 'bets'.*best"),
-        ({"frame": "relativ"}, r"policy\.frame is 'relativ'.*relative"),
         ({"truncation_std": 1.5}, r"policy\.truncation_std is 1.5, expected 0.* to 1"),
         ({"training_modes": 6}, r"policy\.training_modes is 6, expected 2 to 5"),
         ({"alternatives": 0}, r"policy\.alternatives is 0"),

@@ -3,21 +3,16 @@
 Shapes: B batch, K anchors, Tp predicted steps, Da action dimensions; all in normalised units.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from imitate.errors import ConfigError, nearest
 from imitate.policies.nets.anchors import elbow, fit_anchors, quantisation
-from imitate.policy import Horizons
 from imitate.types import ArraySpec
-
-Frame = Literal["absolute", "relative"]
 
 
 class AnchorSet(nn.Module):
-    """K chunks; in the frame "relative" they are counted from their first executed action.
+    """K chunks.
 
     `clustered` (Da,) says which action elements k-means and matching look at: all but `direct`. Until `fit`
     or a checkpoint sets them, anchors are random. Raises ConfigError where `direct` is not part of `action`.
@@ -26,42 +21,34 @@ class AnchorSet(nn.Module):
     chunks: Tensor
     clustered: Tensor
 
-    def __init__(
-        self, count: int, frame: Frame, direct: tuple[str, ...], horizons: Horizons, action: ArraySpec
-    ) -> None:
+    def __init__(self, count: int, direct: tuple[str, ...], pred_steps: int, action: ArraySpec) -> None:
         super().__init__()
         self.names = action.names or tuple(map(str, range(action.size)))
-        self.first = horizons.obs_steps - 1 if frame == "relative" else None
         self.register_buffer("clustered", _all_but(direct, self.names), persistent=False)
         constant = 2 * torch.rand(count, 1, action.size) - 1
-        self.register_buffer("chunks", constant.repeat(1, horizons.pred_steps, 1))
+        self.register_buffer("chunks", constant.repeat(1, pred_steps, 1))
 
     def __len__(self) -> int:
         return len(self.chunks)
-
-    def framed(self, chunks: Tensor) -> Tensor:
-        """Chunks (B, Tp, Da) as they are compared with anchors."""
-        return chunks if self.first is None else chunks - chunks[:, self.first, None]
 
     def match(self, chunks: Tensor, is_pad: Tensor) -> Tensor:
         """The anchor (B,) nearest to each of `chunks` (B, Tp, Da), over the steps that are not padding.
 
         Nearest as k-means means it, by squares; the paper takes the mean over steps of the distance.
         """
-        difference = (self.framed(chunks)[:, None] - self.chunks)[..., self.clustered]
+        difference = (chunks[:, None] - self.chunks)[..., self.clustered]
         per_step = difference.square().sum(dim=-1).masked_fill(is_pad[:, None], 0.0)
         return per_step.sum(dim=-1).argmin(dim=1)
 
     def fit(self, chunks: Tensor) -> list[str]:
         """Cluster `chunks` (N, Tp, Da); gives a report: how far they are, also for other numbers of anchors."""
-        framed = self.framed(chunks)
-        self.chunks.copy_(fit_anchors(framed, self.clustered, len(self)))
-        found = quantisation(framed, self.chunks, self.clustered)
+        self.chunks.copy_(fit_anchors(chunks, self.clustered, len(self)))
+        found = quantisation(chunks, self.chunks, self.clustered)
         each = ", ".join(
             f"{name} {rms:.3f}" for name, rms in zip(self.names, found.per_dimension, strict=True)
         )
         counts = [max(1, len(self) // 4), max(1, len(self) // 2), 2 * len(self), 4 * len(self)]
-        others = ", ".join(f"{q.rms:.3f} with {q.anchors}" for q in elbow(framed, self.clustered, counts))
+        others = ", ".join(f"{q.rms:.3f} with {q.anchors}" for q in elbow(chunks, self.clustered, counts))
         return [
             f"{len(self)} anchors for {len(chunks)} chunks; normalised distance to the nearest, root mean square:",
             f"{found.rms:.3f} ({each}); it would be {others}",

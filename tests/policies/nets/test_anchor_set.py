@@ -1,4 +1,4 @@
-"""Facts about the anchors of a policy: frames, matching, and elements left out."""
+"""Facts about the anchors of a policy: matching and elements left out."""
 
 import pytest
 import torch
@@ -7,10 +7,8 @@ from hypothesis import strategies as st
 
 from imitate.errors import ConfigError
 from imitate.policies.nets.anchor_set import AnchorSet
-from imitate.policy import Horizons
 from imitate.types import ArraySpec
 
-HORIZONS = Horizons(obs_steps=2, pred_steps=6, action_steps=3)
 ARM = ArraySpec((2,), names=("x", "grip"))
 
 
@@ -20,7 +18,7 @@ def chunks_of(count: int, seed: int = 0) -> torch.Tensor:
 
 @given(st.integers(0, 5), st.integers(0, 9))
 def test_padded_steps_do_not_decide_the_match(first: int, seed: int) -> None:
-    anchors = AnchorSet(4, "absolute", (), HORIZONS, ARM)
+    anchors = AnchorSet(4, (), 6, ARM)
     is_pad = torch.zeros(3, 6, dtype=torch.bool)
     is_pad[:, :first] = True
     chunks = chunks_of(3, seed)
@@ -30,24 +28,13 @@ def test_padded_steps_do_not_decide_the_match(first: int, seed: int) -> None:
 
 @given(st.integers(0, 3))
 def test_an_anchor_matches_itself(index: int) -> None:
-    anchors = AnchorSet(4, "absolute", (), HORIZONS, ARM)
+    anchors = AnchorSet(4, (), 6, ARM)
     nothing = torch.zeros(1, 6, dtype=torch.bool)
     assert anchors.match(anchors.chunks[index][None], nothing).item() == index
 
 
-def test_relative_anchors_do_not_tell_places_apart() -> None:
-    anchors = AnchorSet(3, "relative", (), HORIZONS, ARM)
-    ways = chunks_of(3)
-    anchors.fit((ways[:, None] + torch.arange(20)[:, None, None]).flatten(0, 1))
-    assert anchors.chunks[:, 1].abs().max() < 1e-4  # of the first executed step
-    assert torch.allclose(anchors.framed(ways + 5), anchors.framed(ways), atol=1e-5)
-    nothing = torch.zeros(3, 6, dtype=torch.bool)
-    assert torch.equal(anchors.match(ways, nothing), anchors.match(ways + 5, nothing))
-    assert len(anchors.match(ways, nothing).unique()) == 3
-
-
 def test_direct_elements_do_not_match() -> None:
-    anchors = AnchorSet(4, "absolute", ("grip",), HORIZONS, ARM)
+    anchors = AnchorSet(4, ("grip",), 6, ARM)
     chunks, nothing = chunks_of(10), torch.zeros(10, 6, dtype=torch.bool)
     other = chunks.clone()
     other[..., 1] += 100.0
@@ -55,7 +42,7 @@ def test_direct_elements_do_not_match() -> None:
 
 
 def test_elements_without_names_are_numbered() -> None:
-    assert AnchorSet(2, "absolute", ("1",), HORIZONS, ArraySpec((2,))).clustered.tolist() == [True, False]
+    assert AnchorSet(2, ("1",), 6, ArraySpec((2,))).clustered.tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -63,10 +50,10 @@ def test_elements_without_names_are_numbered() -> None:
 )
 def test_wrong_elements_are_named(direct: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        AnchorSet(2, "absolute", direct, HORIZONS, ARM)
+        AnchorSet(2, direct, 6, ARM)
 
 
 def test_the_report_names_elements_and_other_numbers_of_anchors() -> None:
-    lines = " ".join(AnchorSet(4, "absolute", (), HORIZONS, ARM).fit(chunks_of(50)))
+    lines = " ".join(AnchorSet(4, (), 6, ARM).fit(chunks_of(50)))
     assert "4 anchors for 50 chunks" in lines
     assert all(word in lines for word in ("x 0.", "grip 0.", "with 1", "with 2", "with 8", "with 16"))
