@@ -203,12 +203,12 @@ class Truncated(ObservingPolicy):
 
     @torch.no_grad()
     def _half_refined(self, anchors: Tensor, condition: Tensor) -> Tensor:
-        """Anchors (B, Q, Tp, Da), a random half of the rows after a first step: what a second one starts from."""
+        """Anchors (B, Q, Tp, Da), the first half of the rows after one step, as the next one finds them."""
+        half, rest = anchors.tensor_split(2)
         step = torch.tensor(self._levels()[:1], device=anchors.device)
-        noisy = self._noisy(anchors, torch.randn_like(anchors), step)
-        layers = self.denoiser.refine(noisy, anchors, step, condition)
-        refined = self._bounded(_refined(anchors, [layer.offset for layer in layers])[-1])
-        return torch.where(torch.rand(len(anchors), 1, 1, 1, device=anchors.device) < 0.5, refined, anchors)
+        noisy = self._noisy(half, torch.randn_like(half), step)
+        layers = self.denoiser.refine(noisy, half, step, condition[: len(half)])
+        return torch.cat([self._bounded(_refined(half, [layer.offset for layer in layers])[-1]), rest])
 
     def _levels(self) -> list[int]:
         """The noise levels to act with, highest first: each ends its share of all."""

@@ -104,6 +104,20 @@ def test_decoder_calls_per_chunk(steps: int) -> None:
     assert [level for *_, level in calls] == [49, 24][:steps]
 
 
+def test_a_second_step_is_trained_on_what_the_first_one_gives() -> None:
+    policy = built(inference_steps=2, truncation_std=0.1)
+    calls = decoder_calls(policy)
+    policy.loss(batch_of(10))
+    (noisy, anchors, level), (_, start, _) = calls
+    assert level == NOISE_LEVELS - 1 and noisy.shape[0] == 5
+    assert torch.equal(start[5:], policy.anchors.chunks[_index_of(start[5:], policy.anchors.chunks)])
+    assert not torch.isclose(start[:5], anchors).all(dim=(2, 3)).any()
+
+
+def _index_of(chunks: Tensor, anchors: Tensor) -> Tensor:
+    return (chunks[:, :, None] - anchors).abs().sum(dim=(3, 4)).argmin(dim=2)
+
+
 def test_direct_elements_carry_no_noise() -> None:
     policy = built(direct=("grip",), truncation_std=0.3)
     calls = decoder_calls(policy)
@@ -154,7 +168,7 @@ def test_only_the_matched_mode_is_refined_and_all_scores_are_learnt() -> None:
     batch = batch_of(64)
     batch.action.copy_(torch.full_like(batch.action, 0.45))  # nearest to the anchor 0.5
     optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-3)
-    for _ in range(250):
+    for _ in range(150):
         optimizer.zero_grad()
         policy.loss(batch)["loss"].backward()
         optimizer.step()
