@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -41,6 +41,14 @@ class Horizons:
             )
 
 
+@dataclass(frozen=True)
+class Diagnosis:
+    """`figures` go to the log by their names; `warnings` are lines for a person."""
+
+    figures: Mapping[str, float] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
 class Policy(nn.Module, ABC):
     """A network from observations to an action chunk, both in raw physical units.
 
@@ -70,6 +78,13 @@ class Policy(nn.Module, ABC):
     @abstractmethod
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Scalars of one batch; "loss" is the one to minimise. Padded steps have no influence."""
+
+    def diagnose(self) -> Diagnosis:
+        """What training should log and say about the policy besides its loss; by default nothing.
+
+        Covers what happened since the last call, which training makes whenever it writes a row of its log.
+        """
+        return Diagnosis()
 
     @abstractmethod
     def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:

@@ -59,7 +59,7 @@ def train(
         progress.task("train", 100.0, "%") as bar,
         closing(windows.stream(position.step)) as batches,
     ):
-        watch = Watch(learner, validation, folder, evaluate, position, logs, signals, bar)
+        watch = Watch(learner, validation, folder, evaluate, position, logs, signals, bar, progress.say)
         try:
             while (done := watch.before_step()) < 1.0:
                 watch.after_step(learner.step(next(batches), position.step, done))

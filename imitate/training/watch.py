@@ -20,6 +20,9 @@ Evaluate = Callable[[Policy, int], Score]
 
 SHOW_EVERY_S = 0.5
 
+WARN_FROM = 0.25
+"""The share of a run before which a policy's warnings are not heard: every policy begins ignorant."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -41,6 +44,7 @@ class Watch:
     logs: Logs
     signals: Interrupts
     bar: Task
+    say: Callable[[str], None]
     meter: Meter = field(default_factory=Meter)
     metrics: dict[str, float] = field(default_factory=dict)
 
@@ -48,6 +52,7 @@ class Watch:
         now = time.monotonic()
         self._began, self._saved, self._shown = now - self.position.elapsed_s, now, now
         self._shown_done = 0.0
+        self._has_warned = False
 
     @property
     def done(self) -> float:
@@ -112,8 +117,13 @@ class Watch:
     def _log(self) -> None:
         self.meter.require_finite()
         learning_rate = self.learner.optimizer.param_groups[0]["lr"]
-        self._record({**self.meter.means(), "train/learning_rate": learning_rate})
+        found = self.learner.policy.diagnose()
+        self._record({**self.meter.means(), "train/learning_rate": learning_rate, **found.figures})
         self.meter = Meter()
+        if found.warnings and self.done >= WARN_FROM and not self._has_warned:
+            self._has_warned = True
+            for line in found.warnings:
+                self.say(f"warning: {line}")
 
     def _record(self, row: dict[str, float]) -> None:
         self.metrics |= row

@@ -34,6 +34,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "BehaviourCloningConfig": {"width": 64},
     "ChunkDecoderConfig": {"width": 32, "heads": 2},
     "TruncatedConfig": {"anchors": 6},
+    "ModeTransformerConfig": {"width": 32, "layers": 2, "heads": 2},
 }
 
 

@@ -40,7 +40,7 @@ class MoeConfig:
         ones. top_p (as published) and one active expert, whose normalised gate would always be 1 and so
         teach the router nothing, need "probability".
     fine_grained: split each expert into so many smaller ones, and activate so many more.
-    shared: experts that always run, beside the k. null: experts that do nothing and cost nothing.
+    shared_experts: run always, beside the k. null_experts: that do nothing and cost nothing.
     temperature of the router's softmax; router_init, router_std: distribution of its first weights.
     balance_weight, z_weight, entropy_weight: of the auxiliary losses, the last one for top_p only.
     """
@@ -54,8 +54,8 @@ class MoeConfig:
     sampled: bool = True
     gates: Gates = "normalized"
     fine_grained: int = 1
-    shared: int = 0
-    null: int = 0
+    shared_experts: int = 0
+    null_experts: int = 0
     temperature: float = 1.0
     router_init: RouterInit = "normal"
     router_std: float = 0.02
@@ -74,14 +74,13 @@ class MoeConfig:
             self._require(value in choices, name, nearest(value, choices))
         for name in ("experts", "active", "expansion", "fine_grained"):
             self._require(getattr(self, name) >= 1, name, ", expected at least 1")
-        for name in ("shared", "null", "balance_weight", "z_weight", "entropy_weight"):
+        for name in ("shared_experts", "null_experts", "balance_weight", "z_weight", "entropy_weight"):
             self._require(getattr(self, name) >= 0, name, ", expected 0 or more")
         for name in ("temperature", "router_std"):
             self._require(getattr(self, name) > 0, name, ", expected more than 0")
         self._require(0 < self.top_p < 1, "top_p", ", expected more than 0 and less than 1")
-        self._require(
-            self.active <= self.experts, "active", f", more than policy.denoiser.moe.experts = {self.experts}"
-        )
+        there = self.count + self.null_experts
+        self._require(self.chosen <= there, "active", f", more than the {there} experts to choose from")
         if self.routing != "dense" and (self.selection == "top_p" or self.chosen == 1):
             self._require(
                 self.gates == "probability",
@@ -136,7 +135,8 @@ class MoeFeedForward(nn.Module):
         else:
             self.router = Router(config, width)
             self.experts = Experts(config.count, width, size, dropout)
-        self.shared = Experts(1, width, config.shared * size, dropout) if config.shared else None
+        self.shared_hidden = config.shared_experts * size
+        self.shared = Experts(1, width, self.shared_hidden, dropout) if config.shared_experts else None
 
     def forward(self, x: Tensor, level: Tensor, routings: list[Routing] | None = None) -> Tensor:
         """Transform tokens `x` at noise levels embedded as `level` (B, D), or (1, D): one for all rows.
@@ -156,6 +156,20 @@ class MoeFeedForward(nn.Module):
         rows = x.flatten(0, 1)[:, None] if by_token else x
         return self.experts(rows, routing.gates).view(x.shape)
 
+    @torch.no_grad()
+    def idle_weights(self, levels: Tensor) -> int:
+        """How many weights of experts do not run, on average over noise levels embedded as (S, D)."""
+        if self.router is None:
+            return 0
+        if self.config.routing == "noise":
+            running = float((self.router(levels).gates > 0).sum(dim=1).float().mean())
+        elif self.config.selection == "top_p" or self.config.null_experts:
+            return 0  # It depends on the tokens; nobody can say beforehand.
+        else:
+            running = self.config.chosen
+        each = sum(weights[0].numel() for weights in self.experts.parameters())
+        return round(each * (self.config.count - running))
+
 
 class Router(nn.Module):
     """A small net from features (R, D) to a choice among S experts, in float32 also under autocast."""
@@ -163,7 +177,7 @@ class Router(nn.Module):
     def __init__(self, config: MoeConfig, width: int) -> None:
         super().__init__()
         self.config = config
-        layers = nn.Linear(width, 2 * width), nn.Linear(2 * width, config.count + config.null)
+        layers = nn.Linear(width, 2 * width), nn.Linear(2 * width, config.count + config.null_experts)
         for layer in layers:
             initialise = nn.init.normal_ if config.router_init == "normal" else nn.init.trunc_normal_
             initialise(layer.weight, std=config.router_std)
@@ -262,9 +276,9 @@ def weighted_sum(config: MoeConfig, losses: dict[str, Tensor]) -> Tensor | float
 def _balance(config: MoeConfig, routing: Routing, rows: Tensor) -> Tensor:
     share = rows @ routing.chosen.to(rows.dtype)
     share = share / share.sum().clamp_min(1e-8)
-    if config.null:
-        true, null = share.split([config.count, config.null])
-        share = torch.cat([true, null.mean().expand(config.null)])
+    if config.null_experts:
+        true, null = share.split([config.count, config.null_experts])
+        share = torch.cat([true, null.mean().expand(config.null_experts)])
     return len(share) * (share * (rows @ routing.probabilities)).sum()
 
 
