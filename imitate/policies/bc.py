@@ -6,21 +6,25 @@ through tanh, low noise when acting) follow robomimic (arXiv 2108.03298).
 """
 
 import itertools
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from imitate.errors import ConfigError, nearest
 from imitate.normalize import Mode
+from imitate.policies.nets.chunk_heads import (
+    ChunkHead,
+    MeanHead,
+    MixtureHead,
+    require_bounded,
+    require_mixture,
+)
 from imitate.policies.nets.observation import ObservationConfig
 from imitate.policies.observing import ObservingPolicy
-from imitate.policy import Generator, Horizons, draw_noise, masked_mean
+from imitate.policy import Generator, Horizons
 from imitate.types import ActionChunk, Batch, DataSpec
 
 HeadKind = Literal["mse", "gmm"]
@@ -48,19 +52,12 @@ class BehaviourCloningConfig:
     def __post_init__(self) -> None:
         if self.head not in get_args(HeadKind):
             raise ConfigError(f"policy.head is {self.head!r}{nearest(self.head, get_args(HeadKind))}")
-        for name in ("width", "layers", "modes"):
+        for name in ("width", "layers"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"policy.{name} is {getattr(self, name)}, expected at least 1")
-        if self.train_std_floor <= 0 or self.act_std < 0:
-            raise ConfigError(
-                f"policy.train_std_floor is {self.train_std_floor} and policy.act_std is {self.act_std}, "
-                "expected the first above 0 and the second not below"
-            )
-        if self.head == "gmm" and self.action_normalization != "minmax":
-            raise ConfigError(
-                f"policy.action_normalization is {self.action_normalization!r}, but the means of "
-                "policy.head=gmm lie in [-1, 1]: set policy.action_normalization=minmax"
-            )
+        require_mixture(self.modes, self.train_std_floor, self.act_std)
+        if self.head == "gmm":
+            require_bounded(self.action_normalization, "policy.head=gmm")
 
     def build(self, spec: DataSpec) -> "BehaviourCloning":
         """The policy with fresh weights; raises SpecError where `spec` has images."""
@@ -95,104 +92,3 @@ class BehaviourCloning(ObservingPolicy):
         if self.is_bounded:  # stay inside the demonstrated range, as Diffusion Policy's clip_sample does
             chunk = chunk.clamp(-1.0, 1.0)
         return ActionChunk(self.executed(self.normalizer.action.inverse(chunk)))
-
-
-class ChunkHead(nn.Module, ABC):
-    """From features (B, width) to normalised chunks (B, Tp, Da)."""
-
-    @abstractmethod
-    def loss(self, features: Tensor, action: Tensor, batch: Batch) -> Tensor:
-        """The loss of normalised actions (B, Tp, Da), weighted and masked as `batch` says."""
-
-    @abstractmethod
-    def sample(self, features: Tensor, generator: Generator) -> Tensor:
-        """Chunks (B, Tp, Da) to execute."""
-
-
-class MeanHead(ChunkHead):
-    """One chunk, trained by squared error."""
-
-    def __init__(self, width: int, chunk_shape: tuple[int, int]) -> None:
-        super().__init__()
-        self.chunk_shape = chunk_shape
-        self.mean = nn.Linear(width, math.prod(chunk_shape))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """The chunk (B, Tp, Da)."""
-        with torch.autocast(features.device.type, enabled=False):
-            return self.mean(features.float()).unflatten(-1, self.chunk_shape)
-
-    def loss(self, features: Tensor, action: Tensor, batch: Batch) -> Tensor:
-        """Mean squared error."""
-        error = (self(features) - action).square().mean(dim=-1)
-        return masked_mean(error, batch.is_pad, batch.weight)
-
-    def sample(self, features: Tensor, generator: Generator) -> Tensor:
-        """The predicted chunk; draws nothing."""
-        return self(features)
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """K diagonal Gaussians over chunks: log_weight (B, K), mean and std (B, K, Tp, Da)."""
-
-    log_weight: Tensor
-    mean: Tensor
-    std: Tensor
-
-    def log_likelihood(self, action: Tensor, is_pad: Tensor) -> Tensor:
-        """log p (B,) of the steps of chunks (B, Tp, Da) that are not padding."""
-        distance = (action[:, None] - self.mean) / self.std
-        per_step = (-0.5 * distance.square() - self.std.log() - 0.5 * math.log(2 * math.pi)).sum(dim=-1)
-        per_mode = per_step.masked_fill(is_pad[:, None], 0.0).sum(dim=-1)
-        return torch.logsumexp(self.log_weight + per_mode, dim=-1)
-
-    def choose(self, uniform: Tensor) -> Tensor:
-        """The mean (B, Tp, Da) of the mode that `uniform` (B,) in [0, 1] falls on."""
-        edges = self.log_weight.exp().cumsum(dim=-1)
-        # The last edge is 1 up to rounding, hence the clamp.
-        mode = torch.searchsorted(edges, uniform[:, None]).clamp_max(edges.shape[1] - 1)
-        return self.mean[torch.arange(len(mode), device=mode.device), mode[:, 0]]
-
-
-class MixtureHead(ChunkHead):
-    """A Gaussian mixture over whole chunks, trained by likelihood.
-
-    One mode is chosen per chunk, not per step: otherwise a chunk could change its mind half way.
-    """
-
-    def __init__(
-        self, width: int, chunk_shape: tuple[int, int], modes: int, train_std_floor: float, act_std: float
-    ) -> None:
-        super().__init__()
-        self.shape = (modes, *chunk_shape)
-        self.train_std_floor = train_std_floor
-        self.act_std = act_std
-        size = math.prod(self.shape)
-        # No zeros here: modes that start equal stay equal.
-        self.parameters_of_mixture = nn.Linear(width, 2 * size + modes)
-
-    def forward(self, features: Tensor) -> Mixture:
-        """The mixture that training sees."""
-        with torch.autocast(features.device.type, enabled=False):
-            parameters = self.parameters_of_mixture(features.float())
-        size = math.prod(self.shape)
-        mean, std, logits = parameters.split([size, size, self.shape[0]], dim=-1)
-        return Mixture(
-            logits.log_softmax(dim=-1),
-            mean.tanh().unflatten(-1, self.shape),
-            F.softplus(std).unflatten(-1, self.shape) + self.train_std_floor,
-        )
-
-    def loss(self, features: Tensor, action: Tensor, batch: Batch) -> Tensor:
-        """Negative log-likelihood per real step (a chunk with more real steps counts more)."""
-        total = -self(features).log_likelihood(action, batch.is_pad) * batch.weight
-        steps = (~batch.is_pad).sum(dim=1) * batch.weight
-        return total.sum() / steps.sum().clamp_min(1e-8)
-
-    def sample(self, features: Tensor, generator: Generator) -> Tensor:
-        """A mode drawn by its weight, with noise of act_std."""
-        steps, size = self.shape[1:]
-        noise = draw_noise((len(features), 1 + steps * size), generator, features.device)
-        chosen = self(features).choose(torch.special.ndtr(noise[:, 0]))
-        return chosen + self.act_std * noise[:, 1:].unflatten(-1, (steps, size))

@@ -34,6 +34,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "BehaviourCloningConfig": {"width": 64},
     "ChunkDecoderConfig": {"width": 32, "heads": 2},
     "TruncatedConfig": {"anchors": 6},
+    "BcRnnConfig": {"width": 32},
+    "CausalTransformerConfig": {"width": 32, "layers": 2, "heads": 2},
     "ModeTransformerConfig": {"width": 32, "layers": 2, "heads": 2},
 }
 

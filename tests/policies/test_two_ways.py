@@ -9,9 +9,14 @@ import torch
 from torch import Tensor
 
 from imitate.policies.bc import BehaviourCloningConfig
+from imitate.policies.bc_rnn import BcRnnConfig
+from imitate.policies.bc_transformer import BcTransformerConfig
 from imitate.policies.diffusion import DiffusionConfig
+from imitate.policies.mode import ModeConfig
+from imitate.policies.nets.causal_transformer import CausalTransformerConfig
 from imitate.policies.nets.chunk_decoder import ChunkDecoderConfig
 from imitate.policies.nets.film_mlp import FilmMlpConfig
+from imitate.policies.nets.mode_transformer import ModeTransformerConfig
 from imitate.policies.truncated import TruncatedConfig
 from imitate.policy import Horizons, Policy, PolicyConfig
 from imitate.types import ArraySpec, Batch, DataSpec
@@ -49,9 +54,13 @@ def detours(policy: Policy) -> Tensor:
 
 
 SMALL = FilmMlpConfig(width=64, blocks=1, condition_width=32)
-KEEPING = {
+TRANSFORMER = CausalTransformerConfig(width=32, layers=2, heads=2)
+KEEPING: dict[str, tuple[PolicyConfig, int]] = {
     "diffusion": (DiffusionConfig(HORIZONS, denoiser=SMALL), 400),
+    "mode": (ModeConfig(HORIZONS, denoiser=ModeTransformerConfig(width=32, layers=2, heads=2)), 300),
     "truncated": (TruncatedConfig(HORIZONS, denoiser=ChunkDecoderConfig(width=32, heads=2), anchors=8), 300),
+    "bc_rnn": (BcRnnConfig(HORIZONS, width=32), 300),
+    "bc_transformer": (BcTransformerConfig(HORIZONS, transformer=TRANSFORMER), 300),
     "bc_gmm": (BehaviourCloningConfig(HORIZONS, head="gmm", width=64), 300),
 }
 
