@@ -16,6 +16,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # A machine with other work to do is no failure.
 def test_quick_benchmark_writes_its_rows_and_goes_on(tmp_path: Path) -> None:
     words = ["--quick", "--out", str(tmp_path / "policies"), "--json", str(tmp_path / "rows.json")]
     first = run(*words)
