@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from imitate.datasets.quality.features import CONSTANT
@@ -16,6 +17,7 @@ from imitate.page.charts import SERIES, SOFT
 Rows = Sequence[Mapping[str, float]]
 LOG_SCALE_FROM = 10.0
 MAX_TRACES = 16
+EXPERT = re.compile(r"experts/layer(?P<layer>\d+)/sigma(?P<sigma>[\d.e+-]+)/(?P<expert>\w+)$")
 
 
 def series(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -105,6 +107,36 @@ def _trace(found: Trace, times: np.ndarray, i: int) -> Html:
     )
     note = f"Mean error {amount(error)}; {context}."
     return chart(draw, found.names[i], note)
+
+
+def expert_charts(rows: Rows) -> list[Html]:
+    """For policies with routed experts, how likely each was at each noise level at the end, by layer."""
+    last = next((row for row in reversed(rows) if any(EXPERT.match(key) for key in row)), {})
+    tables: dict[str, dict[tuple[float, str], float]] = {}
+    for key, share in last.items():
+        if (found := EXPERT.match(key)) and _is_number(share):
+            tables.setdefault(found["layer"], {})[float(found["sigma"]), found["expert"]] = share
+    return [_expert_chart(f"experts/layer{layer}/", table, last) for layer, table in tables.items()]
+
+
+def _expert_chart(prefix: str, table: Mapping[tuple[float, str], float], row: Mapping[str, float]) -> Html:
+    sigmas = sorted({sigma for sigma, _ in table}, reverse=True)
+    experts = list(dict.fromkeys(expert for _, expert in table))
+    most = max(table.values())
+
+    def draw(ax: Axes) -> None:
+        for (sigma, expert), share in table.items():
+            x, y = sigmas.index(sigma), experts.index(expert)
+            ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=SERIES[0], alpha=0.85 * share / most))
+            ax.text(x, y, f"{100 * share:.0f}", ha="center", va="center", fontsize=7)
+        ax.grid(visible=False)
+        ax.set(xlim=(-0.5, len(sigmas) - 0.5), ylim=(-0.5, len(experts) - 0.5), xlabel="noise level σ")
+        ax.set_xticks(range(len(sigmas)), [f"{sigma:.2g}" for sigma in sigmas], fontsize=8)
+        ax.set_yticks(range(len(experts)), experts)
+
+    used, information = row.get(f"{prefix}used"), row.get(f"{prefix}mutual_information")
+    note = f"{amount(used)} experts used; level and expert share {amount(information)} nats of information."
+    return chart(draw, f"Layer {int(prefix[13:-1]) + 1}: probability of each expert, %", note)
 
 
 def _lines(

@@ -54,6 +54,7 @@ def write_experiment_page(
         _videos(result, videos),
         _learning(result, config, rows),
         _actions(rows, run_folder),
+        _experts(rows),
         _episodes(result),
         _provenance(result, config),
     ]
@@ -150,6 +151,15 @@ def _learning(result: RolloutResult, config: Mapping[str, Any], rows: curves.Row
     ]
     shown = [one for one in charts if one is not None]
     return section("How it learnt", grid(shown)) if shown else None
+
+
+def _experts(rows: curves.Rows) -> Html | None:
+    shown = curves.expert_charts(rows)
+    intro = (
+        "At the end of training, for each denoising step from pure noise on the left to a clean chunk on the "
+        "right: which experts the policy calls. Where all columns are the same, nothing is specialised."
+    )
+    return section("Experts by noise level", grid(shown), intro=intro) if shown else None
 
 
 def _actions(rows: curves.Rows, run_folder: Path | None) -> Html | None:

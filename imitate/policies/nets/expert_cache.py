@@ -18,7 +18,11 @@ from imitate.policies.nets.moe import MoeFeedForward
 
 @dataclass(frozen=True)
 class FusedExperts:
-    """Some experts as one: enter (2H, D), its bias (2H,), leave (D, H), a gate per hidden feature (H,)."""
+    """Some experts as one: enter (D, 2H), its bias (2H,), leave (H, D), a gate per hidden feature (H,).
+
+    Matrices lie in memory as they are multiplied, the transpose of nn.Linear's: for the few rows of one
+    chunk a CPU needs half the time or less.
+    """
 
     enter: Tensor
     bias: Tensor
@@ -27,8 +31,8 @@ class FusedExperts:
 
     def __call__(self, x: Tensor) -> Tensor:
         """What the routed layer makes of x (B, T, D) at this step."""
-        value, inner = F.linear(x, self.enter, self.bias).chunk(2, dim=-1)
-        return F.linear(value * self.gate * F.silu(inner), self.leave)
+        value, inner = torch.addmm(self.bias, x.flatten(0, 1), self.enter).chunk(2, dim=-1)
+        return (value * self.gate * F.silu(inner)).mm(self.leave).view(x.shape)
 
 
 def cacheable(layer: MoeFeedForward) -> bool:
@@ -63,10 +67,12 @@ def _side_by_side(layer: MoeFeedForward, names: Sequence[int]) -> tuple[Tensor, 
     if not members:  # a step that chose null experts only
         width = layer.experts.leave.shape[1]
         empty = layer.experts.leave.new_zeros
-        return empty(0, width), empty(0), empty(width, 0)
-    enter = [part for half in (0, 1) for e, i in members for part in [e.enter[i].chunk(2)[half]]]
-    bias = [part for half in (0, 1) for e, i in members for part in [e.enter_bias[i].chunk(2)[half]]]
-    return torch.cat(enter), torch.cat(bias), torch.cat([e.leave[i] for e, i in members], dim=1)
+        return empty(width, 0), empty(0), empty(0, width)
+    halves = (0, 1)  # all values first, then all their gates
+    enter = [experts.enter[index].chunk(2)[half] for half in halves for experts, index in members]
+    bias = [experts.enter_bias[index].chunk(2)[half] for half in halves for experts, index in members]
+    leave = torch.cat([experts.leave[index] for experts, index in members], dim=1)
+    return torch.cat(enter).T.contiguous(), torch.cat(bias), leave.T.contiguous()
 
 
 @dataclass(frozen=True)

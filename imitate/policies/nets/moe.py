@@ -41,7 +41,8 @@ class MoeConfig:
         teach the router nothing, need "probability".
     fine_grained: split each expert into so many smaller ones, and activate so many more.
     shared_experts: run always, beside the k. null_experts: that do nothing and cost nothing.
-    temperature of the router's softmax; router_init, router_std: distribution of its first weights.
+    temperature of the router's softmax; router_init, router_std: distribution of its first weights,
+        cut off at two standard deviations where truncated.
     balance_weight, z_weight, entropy_weight: of the auxiliary losses, the last one for top_p only.
     """
 
@@ -179,8 +180,11 @@ class Router(nn.Module):
         self.config = config
         layers = nn.Linear(width, 2 * width), nn.Linear(2 * width, config.count + config.null_experts)
         for layer in layers:
-            initialise = nn.init.normal_ if config.router_init == "normal" else nn.init.trunc_normal_
-            initialise(layer.weight, std=config.router_std)
+            std = config.router_std
+            if config.router_init == "normal":
+                nn.init.normal_(layer.weight, std=std)
+            else:
+                nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
             nn.init.zeros_(layer.bias)
         self.net = nn.Sequential(layers[0], nn.GELU(), layers[1])
 
@@ -220,28 +224,35 @@ class Experts(nn.Module):
 
     def expert(self, index: int, x: Tensor) -> Tensor:
         """What one expert makes of (…, D)."""
-        inner = F.linear(x, self.enter[index], self.enter_bias[index])
-        value, gate = inner.chunk(2, dim=-1)
-        return F.linear(self.dropout(value * F.silu(gate)), self.leave[index])
+        return self._swiglu(x, self._each()[index])
 
     def forward(self, x: Tensor, gates: Tensor) -> Tensor:
         """The weighted sum of experts for x (R, T, D); `gates` (R, E), or (1, E): one for all rows.
 
         Only experts with a gate above 0 run; a row without any gets 0.
         """
+        each = self._each()
         if len(gates) == 1:
-            return self._same_for_all(x, gates[0])
+            terms = [index for index, gate in enumerate(gates[0].tolist()) if gate > 0]
+            made = [self._swiglu(x, each[index]) * gates[0, index] for index in terms]
+            return torch.stack(made).sum(dim=0) if made else torch.zeros_like(x)
         out = torch.zeros_like(x)
-        for index in range(gates.shape[1]):
-            rows = gates[:, index].nonzero()[:, 0]
-            made = self.expert(index, x[rows]) * gates[rows, index, None, None]
-            out.index_add_(0, rows, made.to(out.dtype))
+        for weights, gate in zip(each, gates.unbind(dim=1), strict=True):
+            rows = gate.nonzero()[:, 0]
+            result = self._swiglu(x.index_select(0, rows), weights)
+            weighted = result * gate.index_select(0, rows)[:, None, None]
+            out.index_add_(0, rows, weighted.to(out.dtype))
         return out
 
-    def _same_for_all(self, x: Tensor, gates: Tensor) -> Tensor:
-        terms = [(index, gate) for index, gate in enumerate(gates.tolist()) if gate > 0]
-        made = [self.expert(index, x) * gates[index] for index, _ in terms]
-        return torch.stack(made).sum(dim=0) if made else torch.zeros_like(x)
+    def _each(self) -> list[tuple[Tensor, ...]]:
+        # All at once: the gradient of indexing a single one is as large as all of them.
+        weights = (self.enter, self.enter_bias, self.leave)
+        return list(zip(*(part.unbind() for part in weights), strict=True))
+
+    def _swiglu(self, x: Tensor, weights: tuple[Tensor, ...]) -> Tensor:
+        enter, bias, leave = weights
+        value, gate = F.linear(x, enter, bias).chunk(2, dim=-1)
+        return F.linear(self.dropout(value * F.silu(gate)), leave)
 
 
 def auxiliary_losses(config: MoeConfig, routings: Sequence[Routing], weight: Tensor) -> dict[str, Tensor]:
