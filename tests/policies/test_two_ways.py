@@ -17,7 +17,9 @@ from imitate.policies.nets.causal_transformer import CausalTransformerConfig
 from imitate.policies.nets.chunk_decoder import ChunkDecoderConfig
 from imitate.policies.nets.film_mlp import FilmMlpConfig
 from imitate.policies.nets.mode_transformer import ModeTransformerConfig
+from imitate.policies.nets.residual_vq import ResidualVqConfig
 from imitate.policies.truncated import TruncatedConfig
+from imitate.policies.vq_bet import VqBetConfig
 from imitate.policy import Horizons, Policy, PolicyConfig
 from imitate.types import ArraySpec, Batch, DataSpec
 
@@ -54,6 +56,7 @@ def detours(policy: Policy) -> Tensor:
 
 
 SMALL = FilmMlpConfig(width=64, blocks=1, condition_width=32)
+CODEBOOK = ResidualVqConfig(codes=8, latent=16, width=32, steps=200)
 TRANSFORMER = CausalTransformerConfig(width=32, layers=2, heads=2)
 KEEPING: dict[str, tuple[PolicyConfig, int]] = {
     "diffusion": (DiffusionConfig(HORIZONS, denoiser=SMALL), 400),
@@ -61,6 +64,7 @@ KEEPING: dict[str, tuple[PolicyConfig, int]] = {
     "truncated": (TruncatedConfig(HORIZONS, denoiser=ChunkDecoderConfig(width=32, heads=2), anchors=8), 300),
     "bc_rnn": (BcRnnConfig(HORIZONS, width=32), 300),
     "bc_transformer": (BcTransformerConfig(HORIZONS, transformer=TRANSFORMER), 300),
+    "vq_bet": (VqBetConfig(HORIZONS, codebook=CODEBOOK, transformer=TRANSFORMER), 300),
     "bc_gmm": (BehaviourCloningConfig(HORIZONS, head="gmm", width=64), 300),
 }
 

@@ -19,9 +19,12 @@ from imitate.datasets.loader import DataConfig, WindowLoader, prepare
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError, EnvError, SpecError, TrainingError
 from imitate.policies.bc import BehaviourCloningConfig
+from imitate.policies.nets.causal_transformer import CausalTransformerConfig
 from imitate.policies.nets.chunk_decoder import ChunkDecoderConfig
+from imitate.policies.nets.residual_vq import ResidualVqConfig
 from imitate.policies.truncated import TruncatedConfig
-from imitate.policy import Horizons
+from imitate.policies.vq_bet import VqBetConfig
+from imitate.policy import Horizons, PolicyConfig
 from imitate.rollout import rollout
 from imitate.training.config import TrainConfig
 from imitate.training.interrupt import Interrupted
@@ -120,16 +123,29 @@ ANCHORED = TruncatedConfig(
 )
 
 
-def test_anchors_are_fitted_before_the_first_step_and_not_again(
-    demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+VOCABULARY = VqBetConfig(
+    Horizons(2, 4, 2),
+    codebook=ResidualVqConfig(codes=4, latent=8, width=16, steps=30),
+    transformer=CausalTransformerConfig(width=16, layers=1, heads=2),
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "fitted"),
+    [(ANCHORED, ["anchors.chunks"]), (VOCABULARY, ["codebook.codes", "codebook.decoder.0.weight"])],
+    ids=["anchors", "vocabulary"],
+)
+def test_what_is_taken_from_data_is_fitted_before_the_first_step_and_not_again(
+    demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: PolicyConfig, fitted: list[str]
 ) -> None:
-    run = dataclasses.replace(run_of(demos, max_steps=12), policy=ANCHORED)
+    run = dataclasses.replace(run_of(demos, max_steps=12), policy=config)
     start(run, tmp_path / "whole")
-    data = prepare(run.data, ANCHORED.horizons, None, run.train.batch_size, run.train.seed)
+    data = prepare(run.data, config.horizons, None, run.train.batch_size, run.train.seed)
     torch.manual_seed(0)
-    policy = ANCHORED.build(data.spec)
+    policy = config.build(data.spec)
     policy.normalizer.fit(data.statistics)
     policy.prepare(data.train.batch(step) for step in range(data.train.batches_per_epoch))
+    found = {name: policy.state_dict()[name].clone() for name in fitted}
     folder = RunFolder(tmp_path / "part", run, data.data_hash)
     with pytest.raises(Interrupted):
         train(Learner(policy, run.optim, run.train), Stopping(data.train, 5), None, folder)
@@ -137,7 +153,9 @@ def test_anchors_are_fitted_before_the_first_step_and_not_again(
     start(run, tmp_path / "part", resume=True)
     (_, whole), (_, part) = read(tmp_path / "whole" / LAST), read(tmp_path / "part" / LAST)
     assert all(torch.equal(whole[name], part[name]) for name in whole)
-    assert torch.equal(part["ema/anchors.chunks"], policy.anchors.chunks)
+    for name, value in found.items():
+        assert torch.equal(part[f"live/{name}"], value)
+        assert torch.equal(part[f"ema/{name}"], value)
 
 
 @dataclass(frozen=True)
