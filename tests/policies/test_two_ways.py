@@ -12,6 +12,7 @@ from imitate.policies.bc import BehaviourCloningConfig
 from imitate.policies.bc_rnn import BcRnnConfig
 from imitate.policies.bc_transformer import BcTransformerConfig
 from imitate.policies.diffusion import DiffusionConfig
+from imitate.policies.flow import FlowConfig
 from imitate.policies.mode import ModeConfig
 from imitate.policies.nets.causal_transformer import CausalTransformerConfig
 from imitate.policies.nets.chunk_decoder import ChunkDecoderConfig
@@ -59,6 +60,7 @@ SMALL = FilmMlpConfig(width=64, blocks=1, condition_width=32)
 CODEBOOK = ResidualVqConfig(codes=8, latent=16, width=32, steps=200)
 TRANSFORMER = CausalTransformerConfig(width=32, layers=2, heads=2)
 KEEPING: dict[str, tuple[PolicyConfig, int]] = {
+    "flow": (FlowConfig(HORIZONS, denoiser=SMALL), 400),
     "diffusion": (DiffusionConfig(HORIZONS, denoiser=SMALL), 400),
     "mode": (ModeConfig(HORIZONS, denoiser=ModeTransformerConfig(width=32, layers=2, heads=2)), 300),
     "truncated": (TruncatedConfig(HORIZONS, denoiser=ChunkDecoderConfig(width=32, heads=2), anchors=8), 300),
