@@ -62,7 +62,7 @@ TRANSFORMER = CausalTransformerConfig(width=32, layers=2, heads=2)
 KEEPING: dict[str, tuple[PolicyConfig, int]] = {
     "flow": (FlowConfig(HORIZONS, denoiser=SMALL), 400),
     "diffusion": (DiffusionConfig(HORIZONS, denoiser=SMALL), 400),
-    "mode": (ModeConfig(HORIZONS, denoiser=ModeTransformerConfig(width=32, layers=2, heads=2)), 300),
+    "mode": (ModeConfig(HORIZONS, denoiser=ModeTransformerConfig(width=32, layers=1, heads=2)), 200),
     "truncated": (TruncatedConfig(HORIZONS, denoiser=ChunkDecoderConfig(width=32, heads=2), anchors=8), 300),
     "bc_rnn": (BcRnnConfig(HORIZONS, width=32), 300),
     "bc_transformer": (BcTransformerConfig(HORIZONS, transformer=TRANSFORMER), 300),

@@ -29,7 +29,7 @@ class NoiseConfig:
     sigma_data: standard deviation of normalised actions.
     sigma_min, sigma_max: between them training draws σ from a log-logistic distribution with `median`
         and the `scale` of its logarithm, and sampling places `steps` levels by `spacing`; then follows 0.
-    sampler: "ddim", of first order, or "dpm_solver", of second order: better at few steps.
+    sampler: "ddim", of first order, as MoDE, or "dpm_solver", of second order: better at few steps.
     clip_sample: keep every estimate of the clean chunk inside [-1, 1], the demonstrated range.
     """
 
@@ -40,7 +40,7 @@ class NoiseConfig:
     scale: float = 0.5
     steps: int = 10
     spacing: Spacing = "exponential"
-    sampler: Sampler = "ddim"
+    sampler: Sampler = "dpm_solver"
     clip_sample: bool = True
 
     def __post_init__(self) -> None:

@@ -91,7 +91,7 @@ class ExpertUsage:
         blind = [str(i) for i, nats in enumerate(self.mutual_information()) if nats < DEPENDENT_NATS]
         if blind and self.config.routing == "noise" and len(self.sigmas) > 1:
             lines.append(
-                f"routing hardly depends on the noise level in layers {', '.join(blind)}, so some experts "
-                "will never act: train longer, or raise policy.denoiser.moe.router_std"
+                f"routing hardly depends on the noise level in layers {', '.join(blind)}, so experts do "
+                "not specialise: train longer, or raise policy.denoiser.moe.router_std"
             )
         return lines

@@ -41,8 +41,9 @@ class MoeConfig:
         teach the router nothing, need "probability".
     fine_grained: split each expert into so many smaller ones, and activate so many more.
     shared_experts: run always, beside the k. null_experts: that do nothing and cost nothing.
-    temperature of the router's softmax; router_init, router_std: distribution of its first weights,
-        cut off at two standard deviations where truncated.
+    temperature of the router's softmax; router_init, router_std: distribution of its first weights, cut off
+        at two standard deviations where truncated. With the published 0.02 all experts are equally likely at
+        every noise level for the first thousands of steps, longer than a small policy is trained.
     balance_weight, z_weight, entropy_weight: of the auxiliary losses, the last one for top_p only.
     """
 
@@ -59,7 +60,7 @@ class MoeConfig:
     null_experts: int = 0
     temperature: float = 1.0
     router_init: RouterInit = "normal"
-    router_std: float = 0.02
+    router_std: float = 0.3
     balance_weight: float = 0.01
     z_weight: float = 0.0
     entropy_weight: float = 1e-4

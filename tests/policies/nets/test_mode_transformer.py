@@ -37,7 +37,7 @@ def test_first_prediction_is_zero() -> None:
     assert not predicted(net, *inputs()).any()
 
 
-@pytest.mark.parametrize("settings", [{}, {"residual": "overwrite"}, {"steps_per_token": 1}])
+@pytest.mark.parametrize("settings", [{}, {"residual": "overwrite"}, {"steps_per_token": 1, "causal": True}])
 def test_rows_are_independent_and_may_share_their_level(settings: dict[str, object]) -> None:
     noisy, level, obs = inputs()
     net = awake(**settings)
@@ -60,14 +60,15 @@ def test_every_input_matters(changed: str) -> None:
 
 
 @pytest.mark.parametrize("steps_per_token", [1, 4])
-def test_steps_see_those_of_their_token_and_before(steps_per_token: int) -> None:
+@pytest.mark.parametrize("causal", [True, False])
+def test_later_steps_are_seen_unless_causal(steps_per_token: int, causal: bool) -> None:
     noisy, level, obs = inputs()
-    net = awake(steps_per_token=steps_per_token)
+    net = awake(steps_per_token=steps_per_token, causal=causal)
     before = predicted(net, noisy, level, obs)
     noisy[:, 8:] += 1.0
-    after = predicted(net, noisy, level, obs)
-    torch.testing.assert_close(before[:, :8], after[:, :8])
-    assert (before[:, 8:] - after[:, 8:]).abs().amin(dim=(0, 2)).min() > 1e-5
+    change = (predicted(net, noisy, level, obs) - before).abs()
+    assert change[:, 8:].amin(dim=(0, 2)).min() > 1e-5
+    assert (change[:, :8].max() < 1e-6) == causal
 
 
 def test_overwriting_replaces_the_residual_stream() -> None:
