@@ -37,6 +37,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "BcRnnConfig": {"width": 32},
     "ResidualVqConfig": {"width": 32, "steps": 50},
     "CausalTransformerConfig": {"width": 32, "layers": 2, "heads": 2},
+    "ActConfig": {"width": 32, "heads": 2, "feedforward": 64, "encoder_layers": 1, "latent_size": 4},
     "ModeTransformerConfig": {"width": 32, "layers": 2, "heads": 2},
 }
 
