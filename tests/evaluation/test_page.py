@@ -1,6 +1,7 @@
 """The page of an experiment says what rollout.json says, and leaves out what it cannot know."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import sample_pages
 
 from imitate.errors import DataError
-from imitate.evaluation.curves import error_charts, series, success_chart
+from imitate.evaluation.curves import error_charts, expert_charts, series, success_chart
 from imitate.evaluation.page import write_experiment_page
 
 OUTCOMES = [True] * 19 + [False]
@@ -47,6 +48,29 @@ def test_with_a_run_the_curves_are_there(tmp_path: Path) -> None:
     for title in ("Success of rollouts", "Loss", "Learning rate", "Action error in m/s", "10 episodes each"):
         assert title in page
     assert "recorded actions are not shown: checkpoint" in page
+
+
+def test_experts_are_drawn_by_layer_and_noise_level() -> None:
+    shares = {"sigma80": (0.9, 0.1), "sigma1.86": (0.5, 0.5), "sigma0.001": (0.2, 0.8)}
+    last = {
+        f"experts/layer{layer}/{sigma}/expert{i}": share
+        for layer in (0, 1)
+        for sigma, row in shares.items()
+        for i, share in enumerate(row)
+    }
+    older = {"step": 1, "experts/layer0/sigma80/expert0": 0.123}
+    summary = {"experts/layer0/used": 2, "experts/layer0/mutual_information": 0.25}
+    first, second = expert_charts([older, {"step": 2, **last, **summary}, {"step": 3, "train/loss": 1.0}])
+    assert "Layer 1" in first and "Layer 2" in second
+    words = re.sub(r"<[^>]*>", " ", first).split()
+    assert [words.count(share) for share in ("90", "10", "50", "20", "12")] == [1, 1, 2, 1, 0]
+    assert words.index("80") < words.index("1.9") < words.index("0.001")  # from noise to a clean chunk
+    assert "2 experts used" in first and "0.25 nats" in first
+    assert "– experts used" in second
+
+
+def test_policies_without_experts_have_no_such_chart() -> None:
+    assert expert_charts([{"step": 1, "train/loss": 0.5}]) == []
 
 
 @pytest.mark.parametrize("damage", ["empty", "no_log", "no_config", "other_series", "strange_values"])
