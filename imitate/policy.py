@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from imitate.errors import ConfigError
 from imitate.normalize import Normalizer
@@ -54,10 +55,12 @@ class Policy(nn.Module, ABC):
 
     It normalises inside and holds no rollout state. A subclass sets up its networks in `__init__` from the
     spec alone; `normalizer` is fitted afterwards by training, or filled by a checkpoint. `learning_rate` is
-    the highest one that suits it, for AdamW.
+    the highest one that suits it, for AdamW. Where `needs_outcome`, training batches tell what came of the
+    actions (Batch.outcome).
     """
 
     learning_rate: float = 1e-3
+    needs_outcome: bool = False
 
     def __init__(self, spec: DataSpec, horizons: Horizons, normalizer: Normalizer) -> None:
         super().__init__()
@@ -97,6 +100,26 @@ class Policy(nn.Module, ABC):
         """The slice [To-1, To-1+Ta) of a prediction (B, Tp, Da): what is executed."""
         start = self.horizons.obs_steps - 1
         return predicted[:, start : start + self.horizons.action_steps]
+
+
+class SelfTrainedPolicy(Policy):
+    """A policy that changes its own weights, with its own optimisers, where one gradient step will not do.
+
+    Several networks that learn from one another by turns are such. Training calls `learn` for each batch in
+    place of following the gradient of `loss`; averaging, saving and resuming are as for every policy.
+    """
+
+    @abstractmethod
+    def optimizers(self) -> Sequence[Optimizer]:
+        """The optimisers that `learn` uses; no two of them hold the same weights."""
+
+    @abstractmethod
+    def learn(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Learn from `batch` as step number `step`; scalars to log, "loss" among them.
+
+        Its result depends on weights, optimisers, arguments and torch's random state alone, so that a
+        resumed run goes on as if it had not been interrupted.
+        """
 
 
 class PolicyConfig(Protocol):

@@ -5,6 +5,7 @@ The environment says how its arrays change; training with `data.mirror=true` the
 the windows.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -48,6 +49,10 @@ class Mirror:
     def half(self, batch: Batch, generator: np.random.Generator) -> Batch:
         """`batch` with each window mirrored or not, by the toss of a coin."""
         tossed = torch.from_numpy(generator.random((len(batch), 1, 1)) < 0.5)
-        obs = {name: torch.where(tossed, self.obs[name](value), value) for name, value in batch.obs.items()}
+
+        def mirrored(obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: torch.where(tossed, self.obs[name](value), value) for name, value in obs.items()}
+
         action = torch.where(tossed, self.action(batch.action), batch.action)
-        return Batch(obs, action, batch.is_pad, batch.weight)
+        outcome = batch.outcome and dataclasses.replace(batch.outcome, obs=mirrored(batch.outcome.obs))
+        return Batch(mirrored(batch.obs), action, batch.is_pad, batch.weight, outcome)

@@ -7,7 +7,7 @@ predicts actions t-To+1 … t-To+Tp; the executed slice starts at step t (index 
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,26 +183,52 @@ class Episode:
 
 
 @dataclass
+class Outcome:
+    """What came of the actions of training windows, for policies that learn what a step is worth.
+
+    obs: {name: (B, Tp, …)} what was observed after each action; after the last one of an episode nothing
+    was, and the last observation stands there again. is_last: (B, Tp) bool, True at that last action.
+    success: (B,) float32, 0 where the episode was judged a failure, else 1.
+    """
+
+    obs: dict[str, Tensor]
+    is_last: Tensor
+    success: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Outcome":
+        """The same with `change` made to every tensor."""
+        obs = {key: change(value) for key, value in self.obs.items()}
+        return Outcome(obs, change(self.is_last), change(self.success))
+
+
+@dataclass
 class Batch:
     """Training windows in raw units; images stay uint8 until they are on the device.
 
     obs: {name: (B, To, …)}; action: (B, Tp, Da) float32; is_pad: (B, Tp) bool, True where the window
-    reaches past its episode (there the edge value is repeated); weight: (B,) float32, 1 for most.
+    reaches past its episode (there the edge value is repeated); weight: (B,) float32, 1 for most;
+    outcome: only for policies that ask for it (Policy.needs_outcome).
     """
 
     obs: dict[str, Tensor]
     action: Tensor
     is_pad: Tensor
     weight: Tensor
+    outcome: Outcome | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """The same batch with `change` made to every tensor."""
+        return Batch(
+            {key: change(value) for key, value in self.obs.items()},
+            change(self.action),
+            change(self.is_pad),
+            change(self.weight),
+            self.outcome and self.outcome.map(change),
+        )
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same batch on `device` (pinned memory is copied without waiting)."""
-        return Batch(
-            {key: value.to(device, non_blocking=True) for key, value in self.obs.items()},
-            self.action.to(device, non_blocking=True),
-            self.is_pad.to(device, non_blocking=True),
-            self.weight.to(device, non_blocking=True),
-        )
+        return self.map(lambda tensor: tensor.to(device, non_blocking=True))
 
     def __len__(self) -> int:
         return len(self.action)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from imitate.errors import ConfigError
 from imitate.symmetry import Mirror, Reflection
-from imitate.types import Batch
+from imitate.types import Batch, Outcome
 
 SWAP = Reflection(order=(1, 0), signs=(-1.0, -1.0), offsets=(5.0, 5.0))
 NEGATE = Reflection(order=(0,), signs=(-1.0,), offsets=(0.0,))
@@ -29,6 +29,11 @@ def test_windows_are_mirrored_whole_or_not_at_all(seed: int) -> None:
         torch.full((400, 4, 1), 7.0),
         torch.zeros(400, 4, dtype=torch.bool),
         torch.ones(400),
+        Outcome(
+            {"state": torch.tensor([3.0, 0.0]).expand(400, 4, 2)},
+            torch.zeros(400, 4, dtype=torch.bool),
+            torch.ones(400),
+        ),
     )
     seen = MIRROR.half(batch, np.random.default_rng(seed))
     mirrored = seen.action[:, 0, 0] == -7.0
@@ -36,6 +41,9 @@ def test_windows_are_mirrored_whole_or_not_at_all(seed: int) -> None:
     assert (seen.action == torch.where(mirrored, -7.0, 7.0)[:, None, None]).all()
     wanted = torch.where(mirrored[:, None], torch.tensor([3.0, 4.0]), torch.tensor([1.0, 2.0]))
     assert (seen.obs["state"] == wanted[:, None]).all()
+    assert seen.outcome is not None
+    after = torch.where(mirrored[:, None], torch.tensor([5.0, 2.0]), torch.tensor([3.0, 0.0]))
+    assert (seen.outcome.obs["state"] == after[:, None]).all()
     again = MIRROR.half(batch, np.random.default_rng(seed))
     assert torch.equal(again.action, seen.action)
 

@@ -1,5 +1,7 @@
 """From a store to training batches: which episodes, which observations, which windows in which order."""
 
+import copy
+import dataclasses
 import queue
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -8,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.datasets.fitting import fit_statistics
 from imitate.datasets.keep_list import Selection, everything, read_keep_list
 from imitate.datasets.opening import open_store
 from imitate.datasets.rows import Rows, open_rows
-from imitate.datasets.windows import WindowSampler
+from imitate.datasets.windows import Windows, WindowSampler
 from imitate.errors import ConfigError, DataError
 from imitate.normalize import Statistics
 from imitate.policy import Horizons
 from imitate.symmetry import Mirror
-from imitate.types import Batch, DataSpec, require_match
+from imitate.types import Batch, DataSpec, Outcome, require_match
 
 PREFETCHED = 4
 
@@ -55,6 +58,21 @@ class DataConfig:
             raise ConfigError(f"data.memory_gib is {self.memory_gib}, expected 0 or more")
 
 
+@dataclass(frozen=True)
+class EpisodeFacts:
+    """Of each episode of a store, all (E,): weight, row of its last step, success as Outcome has it."""
+
+    weights: np.ndarray
+    last_rows: np.ndarray
+    success: np.ndarray
+
+    @classmethod
+    def of(cls, store: EpisodeStore, weights: np.ndarray) -> "EpisodeFacts":
+        """What `store` knows; an episode that nobody judged was recorded because it shows the task."""
+        success = [store.record(index).success is not False for index in range(len(store))]
+        return cls(weights, store.episode_ends - 1, np.array(success, np.float32))
+
+
 class WindowLoader:
     """Batches of windows, each a pure function of (seed, step), so that training resumes at any step.
 
@@ -66,18 +84,19 @@ class WindowLoader:
         self,
         rows: Mapping[str, Rows],
         sampler: WindowSampler,
-        weights: np.ndarray,
+        facts: "EpisodeFacts",
         batch_size: int,
         seed: int,
         mirror: Mirror | None = None,
     ) -> None:
-        """Take windows of `sampler` from `rows` (observations and "action"); `weights` is (E,) by episode.
+        """Take windows of `sampler` from `rows` (observations and "action").
 
         With `mirror` a random half of the windows of `batch` and `stream` is mirrored.
         """
         self._rows = dict(rows)
         self._sampler = sampler
-        self._weights = weights
+        self._facts = facts
+        self._tells_outcome = False
         self._batch_size = batch_size
         self._seed = seed
         self._mirror = mirror
@@ -85,6 +104,12 @@ class WindowLoader:
 
     def __len__(self) -> int:
         return len(self._sampler)
+
+    def with_outcome(self) -> "WindowLoader":
+        """The same loader, whose batches also tell what came of the actions."""
+        telling = copy.copy(self)
+        telling._tells_outcome = True
+        return telling
 
     @property
     def batches_per_epoch(self) -> int:
@@ -142,7 +167,7 @@ class WindowLoader:
         item: Batch | BaseException
         while not stopped.is_set():
             try:
-                item = pinned(self.batch(step)) if pin else self.batch(step)
+                item = self.batch(step).map(Tensor.pin_memory) if pin else self.batch(step)
             except BaseException as error:
                 item = error
             while not stopped.is_set():
@@ -156,11 +181,23 @@ class WindowLoader:
     def _assemble(self, indices: np.ndarray) -> Batch:
         windows = self._sampler.windows(indices)
         return Batch(
-            obs={key: rows.take(windows.obs_rows) for key, rows in self._rows.items() if key != ACTION},
+            obs=self._observed(windows.obs_rows),
             action=self._rows[ACTION].take(windows.action_rows),
             is_pad=torch.from_numpy(windows.is_pad),
-            weight=torch.from_numpy(self._weights[windows.episodes]),
+            weight=torch.from_numpy(self._facts.weights[windows.episodes]),
+            outcome=self._outcome(windows) if self._tells_outcome else None,
         )
+
+    def _outcome(self, windows: Windows) -> Outcome:
+        last = self._facts.last_rows[windows.episodes, None]
+        return Outcome(
+            obs=self._observed(np.minimum(windows.action_rows + 1, last)),
+            is_last=torch.from_numpy(windows.action_rows == last),
+            success=torch.from_numpy(self._facts.success[windows.episodes]),
+        )
+
+    def _observed(self, rows: np.ndarray) -> dict[str, Tensor]:
+        return {key: source.take(rows) for key, source in self._rows.items() if key != ACTION}
 
     def _order(self, epoch: int) -> np.ndarray:
         # Asked for by the prefetching thread and by others: replaced in one step, never changed in place.
@@ -171,16 +208,6 @@ class WindowLoader:
             orders[epoch] = drawn
             self._orders = orders
         return orders[epoch]
-
-
-def pinned(batch: Batch) -> Batch:
-    """The same batch in memory that a GPU copies from without waiting."""
-    return Batch(
-        {key: value.pin_memory() for key, value in batch.obs.items()},
-        batch.action.pin_memory(),
-        batch.is_pad.pin_memory(),
-        batch.weight.pin_memory(),
-    )
 
 
 @dataclass(frozen=True)
@@ -194,6 +221,11 @@ class TrainingData:
     data_hash: str
     train_episodes: tuple[int, ...]
     val_episodes: tuple[int, ...]
+
+    def with_outcome(self) -> "TrainingData":
+        """The same data with loaders that also tell what came of the actions."""
+        validation = None if self.validation is None else self.validation.with_outcome()
+        return dataclasses.replace(self, train=self.train.with_outcome(), validation=validation)
 
 
 def prepare(
@@ -214,7 +246,9 @@ def prepare(
     spec = _used_spec(store, config, expected)
     if config.mirror:
         if mirror is None:
-            raise ConfigError("data.mirror is true, but the environment has no mirror symmetry: set it to false")
+            raise ConfigError(
+                "data.mirror is true, but the environment has no mirror symmetry: set it to false"
+            )
         mirror.require(spec.obs)
     data_hash = store.content_hash()
     chosen = everything(store) if config.keep is None else read_keep_list(Path(config.keep), store, data_hash)
@@ -225,12 +259,11 @@ def prepare(
     states = [name for name in names if name == ACTION or not spec.obs[name].is_image]
     statistics = fit_statistics(store, states, train)
     rows = open_rows(store, names, config.memory_gib)
+    facts = EpisodeFacts.of(store, chosen.weights)
 
     def loader(episodes: list[int]) -> WindowLoader:
         sampler = WindowSampler(store.episode_ends, horizons.obs_steps, horizons.pred_steps, episodes)
-        return WindowLoader(
-            rows, sampler, chosen.weights, batch_size, seed, mirror if config.mirror else None
-        )
+        return WindowLoader(rows, sampler, facts, batch_size, seed, mirror if config.mirror else None)
 
     return TrainingData(
         train=loader(train),

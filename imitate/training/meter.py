@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+# What tells that training has gone wrong, where a step has it.
+WATCHED = ("loss", "grad_norm")
+
 
 class NotFiniteError(ArithmeticError):
     """The scalar `name` of step `step` is NaN or infinite."""
@@ -55,11 +58,11 @@ class Meter:
 
 
 def _sum(row: dict[str, Tensor]) -> Tensor:
-    return row["loss"] + row["grad_norm"]
+    return torch.stack([row[name] for name in WATCHED if name in row]).sum()
 
 
 def _culprits(rows: list[tuple[int, dict[str, Tensor]]]) -> Iterator[NotFiniteError]:
     for step, row in rows:
-        for name in ("loss", "grad_norm"):
+        for name in (name for name in WATCHED if name in row):
             if not math.isfinite(float(row[name])):
                 yield NotFiniteError(step, name, float(row[name]))

@@ -1,6 +1,6 @@
 """The optimiser and its learning rate: AdamW, warm-up and decay over the share of the run that is done."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -85,19 +85,24 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-def state_tensors(optimizer: Optimizer, module: nn.Module) -> dict[str, Tensor]:
-    """What the optimiser remembers of each parameter, as "<parameter>/<quantity>" -> tensor."""
+def state_tensors(optimizers: Sequence[Optimizer], module: nn.Module) -> dict[str, Tensor]:
+    """What the optimisers remember of each parameter, as "<parameter>/<quantity>" -> tensor."""
     return {
         f"{name}/{key}": value
+        for optimizer in optimizers
         for name, parameter in trainable(module).items()
-        for key, value in optimizer.state[parameter].items()
+        for key, value in optimizer.state.get(parameter, {}).items()
     }
 
 
-def restore(file: Path, optimizer: Optimizer, module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def restore(
+    file: Path, optimizers: Sequence[Optimizer], module: nn.Module, tensors: Mapping[str, Tensor]
+) -> None:
     """Undo `state_tensors`; raises CheckpointError naming a tensor that no parameter of this shape owns."""
-    parameters = trainable(module)
-    optimizer.state.clear()
+    owners = {id(p): o for o in optimizers for group in o.param_groups for p in group["params"]}
+    parameters = {name: p for name, p in trainable(module).items() if id(p) in owners}
+    for optimizer in optimizers:
+        optimizer.state.clear()
     for full_name, value in tensors.items():
         name, _, key = full_name.rpartition("/")
         parameter = parameters.get(name)
@@ -107,4 +112,4 @@ def restore(file: Path, optimizer: Optimizer, module: nn.Module, tensors: Mappin
             raise CheckpointError(
                 f"checkpoint {file}: optimiser state {full_name!r} is {found}, expected {expected}"
             )
-        optimizer.state[parameter][key] = value.to(parameter.device)
+        owners[id(parameter)].state[parameter][key] = value.to(parameter.device)

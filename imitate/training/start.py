@@ -7,7 +7,7 @@ import torch
 from imitate.checkpoint import LAST
 from imitate.datasets.loader import prepare
 from imitate.env import EnvConfig
-from imitate.policy import Policy
+from imitate.policy import Policy, SelfTrainedPolicy
 from imitate.progress import SILENT, Progress
 from imitate.rollout import rollout
 from imitate.symmetry import Mirror
@@ -32,6 +32,8 @@ def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT
     torch.manual_seed(config.seed)
     policy = run.policy.build(data.spec)
     policy.normalizer.fit(data.statistics)
+    if policy.needs_outcome:
+        data = data.with_outcome()
     if not (out / LAST).exists():  # a run that goes on loads what it found when it began
         windows = (data.train.batch(step) for step in range(data.train.batches_per_epoch))
         for line in policy.prepare(windows):
@@ -72,7 +74,8 @@ def simulator(env: EnvConfig, config: TrainConfig, progress: Progress) -> Evalua
 def described(policy: Policy, windows: int, episodes: int, held_out: int, config: TrainConfig) -> str:
     """What is about to be trained on what, in one line."""
     weights = sum(p.numel() for p in policy.parameters())
-    precision = str(config.autocast_dtype()).removeprefix("torch.")
+    dtype = torch.float32 if isinstance(policy, SelfTrainedPolicy) else config.autocast_dtype()
+    precision = str(dtype).removeprefix("torch.")
     return (
         f"training {type(policy).__name__} with {weights / 1e6:.1f} M weights on {windows} windows of "
         f"{episodes} episodes ({held_out} held out), {config.torch_device()}, {precision}"

@@ -55,6 +55,26 @@ def test_batches_hold_what_the_store_holds(make_store: Make, spec: DataSpec) -> 
     assert batch.weight.tolist() == [1.0] * 16
 
 
+def test_outcomes_are_what_came_of_each_action(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(6)
+    data = loaded(store, spec, val_fraction=0.0)
+    batch, plain = data.with_outcome().train.batch(2), data.train.batch(2)
+    require_same(batch, plain)
+    assert plain.outcome is None
+    assert batch.outcome is not None
+    episodes, ends = list(store.episodes()), store.episode_ends
+    for row, index in enumerate(data.train.indices(2)):
+        episode = int(np.searchsorted(ends, index, side="right"))
+        t = int(index - (ends[episode - 1] if episode else 0))
+        source, last = episodes[episode], len(episodes[episode]) - 1
+        acted = np.clip([t - 1 + k for k in range(6)], 0, last)
+        after = np.minimum(acted + 1, last)
+        for key in spec.obs:
+            assert np.array_equal(batch.outcome.obs[key][row].numpy(), source.obs[key][after])
+        assert batch.outcome.is_last[row].tolist() == (acted == last).tolist()
+        assert batch.outcome.success[row] == float(source.success is not False)
+
+
 def test_memory_disk_and_both_give_the_same_batches(make_store: Make, spec: DataSpec) -> None:
     store = make_store(6)
     state_only = 40 * 6 * (3 + 2) * 4 / 2**30
@@ -105,9 +125,7 @@ def test_mirroring_is_for_training_windows_and_repeats(make_store: Make, spec: D
     require_same(data.train.batch(4), data.train.batch(4))
     assert data.validation is not None
     assert plain.validation is not None
-    for ours, theirs in zip(
-        data.validation.epoch_batches(), plain.validation.epoch_batches(), strict=True
-    ):
+    for ours, theirs in zip(data.validation.epoch_batches(), plain.validation.epoch_batches(), strict=True):
         require_same(ours, theirs)
     with pytest.raises(ConfigError, match=r"data\.mirror is true, but the environment has no mirror"):
         prepare(config, HORIZONS, spec, 16, 3)

@@ -61,9 +61,9 @@ def test_restored_memory_goes_on_the_same() -> None:
     for seed in range(3):
         step(whole, of_whole, seed)
         step(part, of_part, seed)
-    stored = {name: value.clone() for name, value in state_tensors(of_part, part).items()}
+    stored = {name: value.clone() for name, value in state_tensors([of_part], part).items()}
     fresh = AdamWConfig().build(part, 1e-3)
-    restore("x", fresh, part, stored)
+    restore("x", [fresh], part, stored)
     step(whole, of_whole, 3)
     step(part, fresh, 3)
     for a, b in zip(whole.parameters(), part.parameters(), strict=True):
@@ -80,7 +80,7 @@ def test_restored_memory_goes_on_the_same() -> None:
 def test_memory_of_another_net_is_refused(name: str, value: torch.Tensor, message: str) -> None:
     net = small_net()
     with pytest.raises(CheckpointError, match=message):
-        restore("x", AdamWConfig().build(net, 1e-3), net, {name: value})
+        restore("x", [AdamWConfig().build(net, 1e-3)], net, {name: value})
 
 
 @pytest.mark.parametrize(
