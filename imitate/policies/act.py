@@ -127,7 +127,7 @@ class Act(ObservingPolicy):
         """The normalised chunk (B, Tp, Da) float32 of observations (B, To, F) and latents (B, Z)."""
         tokens = torch.cat([self.latent_token(latent)[:, None], self.obs_token(seen)], dim=1)
         memory = self.encoder(tokens + self.positions)
-        features = self.decoder(self.queries.expand(len(seen), -1, -1), memory)
+        features = self.decoder(self.queries.repeat(len(seen), 1, 1), memory)
         return full_precision_linear(self.head, features)
 
 

@@ -4,10 +4,13 @@ A policy that keeps both modes takes each about half of the time and never the m
 has the middle as its optimum.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
+from imitate.policies.act import ActConfig
 from imitate.policies.bc import BehaviourCloningConfig
 from imitate.policies.bc_rnn import BcRnnConfig
 from imitate.policies.bc_transformer import BcTransformerConfig
@@ -59,7 +62,9 @@ def detours(policy: Policy) -> Tensor:
 SMALL = FilmMlpConfig(width=64, blocks=1, condition_width=32)
 CODEBOOK = ResidualVqConfig(codes=8, latent=16, width=32, steps=200)
 TRANSFORMER = CausalTransformerConfig(width=32, layers=2, heads=2)
+ACT = ActConfig(HORIZONS, width=32, heads=2, feedforward=64, encoder_layers=1, latent_size=4)
 KEEPING: dict[str, tuple[PolicyConfig, int]] = {
+    "act": (replace(ACT, kl_weight=0.03, latent="sample"), 400),
     "flow": (FlowConfig(HORIZONS, denoiser=SMALL), 400),
     "diffusion": (DiffusionConfig(HORIZONS, denoiser=SMALL), 400),
     "mode": (ModeConfig(HORIZONS, denoiser=ModeTransformerConfig(width=32, layers=1, heads=2)), 200),
@@ -80,4 +85,10 @@ def test_both_ways_are_kept(name: str) -> None:
 
 def test_mean_squared_error_collides() -> None:
     side = detours(trained(BehaviourCloningConfig(HORIZONS, head="mse", width=64), 300))
+    assert (side.abs() < 0.5).float().mean() > 0.95
+
+
+def test_act_as_published_collides() -> None:
+    """At a divergence weighted by 10 the latent tells nothing, and z = 0 would tell one way at most."""
+    side = detours(trained(ACT, 300))
     assert (side.abs() < 0.5).float().mean() > 0.95
