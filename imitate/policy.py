@@ -122,6 +122,24 @@ class SelfTrainedPolicy(Policy):
         """
 
 
+class TaughtPolicy(Policy):
+    """A policy that learns from another one, its teacher, which is trained; acting does without it."""
+
+    @property
+    @abstractmethod
+    def teacher(self) -> str | None:
+        """The run folder or checkpoint of the teacher; None where the settings name none."""
+
+    @abstractmethod
+    def learn_from(self, teacher: Policy) -> None:
+        """Take over what `teacher` knows, and keep what of it `loss` asks.
+
+        Training calls this once the normaliser is fitted, whenever a run begins or goes on; in the second
+        case what was learnt since is loaded afterwards. Raises ConfigError or SpecError for a policy that
+        cannot teach this one.
+        """
+
+
 class PolicyConfig(Protocol):
     """The frozen dataclass that a YAML names with `_target_`; it validates itself."""
 

@@ -77,6 +77,7 @@ class Diffusion(ObservingPolicy):
 
     def __init__(self, config: DiffusionConfig, spec: DataSpec) -> None:
         super().__init__(config, spec, "diffusion")
+        self.config = config
         self.noise = config.noise_schedule()
         self.denoiser = config.denoiser.build(
             Sizes(

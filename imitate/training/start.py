@@ -4,10 +4,11 @@ from pathlib import Path
 
 import torch
 
-from imitate.checkpoint import LAST
+from imitate.checkpoint import LAST, load_policy
 from imitate.datasets.loader import prepare
 from imitate.env import EnvConfig
-from imitate.policy import Policy, SelfTrainedPolicy
+from imitate.errors import ConfigError
+from imitate.policy import Policy, SelfTrainedPolicy, TaughtPolicy
 from imitate.progress import SILENT, Progress
 from imitate.rollout import rollout
 from imitate.symmetry import Mirror
@@ -32,6 +33,8 @@ def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT
     torch.manual_seed(config.seed)
     policy = run.policy.build(data.spec)
     policy.normalizer.fit(data.statistics)
+    if isinstance(policy, TaughtPolicy):
+        policy.learn_from(teacher_of(policy))
     if policy.needs_outcome:
         data = data.with_outcome()
     if not (out / LAST).exists():  # a run that goes on loads what it found when it began
@@ -48,6 +51,16 @@ def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT
         resume=resume,
         progress=progress,
     )
+
+
+def teacher_of(policy: TaughtPolicy) -> Policy:
+    """The trained policy that `policy` is to learn from; raises ConfigError or CheckpointError."""
+    if policy.teacher is None:
+        raise ConfigError(
+            "policy.teacher is null, but this policy learns from a trained one: add  policy.teacher=RUN, the "
+            "folder of its run"
+        )
+    return load_policy(policy.teacher).policy
 
 
 def facts_of(env: EnvConfig) -> tuple[DataSpec, Mirror | None]:

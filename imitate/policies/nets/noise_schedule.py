@@ -67,9 +67,14 @@ class NoiseSchedule:
             return noisy, clean
         return noisy, self._training.get_velocity(clean, noise, step)
 
+    def scales(self, step: int) -> tuple[float, float]:
+        """a_k and s_k at level `step`."""
+        signal, sigma = self._scales[step]
+        return signal, sigma
+
     def clean_estimate(self, predicted: Tensor, noisy: Tensor, step: int) -> Tensor:
         """The estimate of x_0 that a prediction at level `step` implies, float32, clipped if set so."""
-        signal, sigma = self._scales[step]
+        signal, sigma = self.scales(step)
         predicted, noisy = predicted.float(), noisy.float()
         if self.prediction == "epsilon":
             clean = (noisy - sigma * predicted) / signal
