@@ -4,6 +4,7 @@ What every policy promises is tested in tests/contract; here is what the adapter
 """
 
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ def test_critics_learn_that_only_success_is_worth_something(algorithm: str) -> N
     policy = config_of(algorithm).build(SPEC)
     batch = batch_of(policy)
     batch.obs["state"][::2] -= 2.0  # failures are elsewhere
-    for step in range(150):
+    for step in range(60):
         policy.learn(batch, step)
     network = policy.eval().networks["policy"]["critic"][0]
     with torch.no_grad():
@@ -174,7 +175,7 @@ def test_td3_bc_stays_near_the_demonstrations_where_its_critic_counts_little() -
         return float((policy.eval().predict(batch.obs, seeded()).values - batch.action).abs().mean())
 
     before = error()
-    for step in range(200):
+    for step in range(100):
         policy.train().learn(batch, step)
     assert error() < 0.5 * before
 
@@ -183,7 +184,7 @@ def test_td3_bc_stays_near_the_demonstrations_where_its_critic_counts_little() -
 def test_cql_values_demonstrated_actions_above_others() -> None:
     policy = config_of("cql").build(SPEC).train()
     batch = batch_of(policy)
-    for step in range(200):
+    for step in range(60):
         policy.learn(batch, step)
     critic, state = policy.eval().networks["policy"]["critic"][0], {"state": batch.obs["state"][:, 0]}
     other = torch.rand(64, 2, generator=seeded()) * 2 - 1
@@ -270,7 +271,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_of(algorithm: str, demos: Path, steps: int) -> Run:
     train = TrainConfig(
-        max_steps=steps, max_minutes=None, batch_size=32, device="cpu", validations=1, evaluations=0
+        max_steps=steps, max_minutes=None, batch_size=16, device="cpu", validations=0, evaluations=0
     )
     return Run(config_of(algorithm), LineConfig(), DataConfig(str(demos)), AdamWConfig(), train)
 
@@ -281,18 +282,20 @@ def test_each_algorithm_trains_on_a_store_and_rolls_out(algorithm: str, demos: P
     result = start(run_of(algorithm, demos, 20), tmp_path / "run")
     assert all(np.isfinite(value) for value in result.metrics.values())
     policy = load_policy(tmp_path / "run").policy
-    played = [rollout(policy, LineConfig(max_steps=5), [1, 2], workers=0) for _ in range(2)]
+    played = [rollout(policy, LineConfig(max_steps=3), [1, 2], workers=0) for _ in range(2)]
     assert [e.score for e in played[0].episodes] == [e.score for e in played[1].episodes]
 
 
 @needs_robomimic
 @pytest.mark.parametrize("algorithm", ["cql", "td3_bc", "iris"])
 def test_resumed_training_equals_uninterrupted(algorithm: str, demos: Path, tmp_path: Path) -> None:
-    start(run_of(algorithm, demos, 9), tmp_path / "whole")
-    start(run_of(algorithm, demos, 5), tmp_path / "part")
+    start(run_of(algorithm, demos, 6), tmp_path / "whole")
+    start(run_of(algorithm, demos, 3), tmp_path / "part")
     config = tmp_path / "part/config.json"
-    config.write_text(config.read_text().replace('"max_steps": 5', '"max_steps": 9'))
-    start(run_of(algorithm, demos, 9), tmp_path / "part", resume=True)
+    settings = json.loads(config.read_text())
+    settings["train"]["max_steps"] = 6
+    config.write_text(json.dumps(settings))
+    start(run_of(algorithm, demos, 6), tmp_path / "part", resume=True)
     whole, part = (read(tmp_path / name / LAST)[1] for name in ("whole", "part"))
     assert any(name.startswith("optim/") for name in whole)
     assert whole.keys() == part.keys()
@@ -306,7 +309,8 @@ def test_the_commands_know_it(demos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     train = [
         "env=null", "policy=robomimic_bc_rnn", "++policy.settings.rnn.hidden_dim=16",
-        "train.max_steps=5", "train.max_minutes=null", "train.device=cpu", f"data.path={demos}", f"out={out}",
+        "train.max_steps=5", "train.max_minutes=null", "train.device=cpu", "train.validations=1",
+        f"data.path={demos}", f"out={out}",
     ]  # fmt: skip
     assert main(["train", *train]) == 0
     assert load_policy(out).info.policy["settings"]["rnn"]["hidden_dim"] == 16

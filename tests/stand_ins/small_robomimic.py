@@ -6,7 +6,7 @@ from typing import Any
 
 from imitate.policies.robomimic_algorithm import RobomimicConfig
 
-FAST = {"learning_rate": {"initial": 3e-3}}
+FAST = {"learning_rate": {"initial": 0.01}}
 VAE = {"encoder_layer_dims": [32], "decoder_layer_dims": [32], "prior_layer_dims": [32]}
 RECURRENT = {"rnn": {"hidden_dim": 32}, "optim_params": {"policy": FAST}}
 TRANSFORMER = {"embed_dim": 32, "num_layers": 2, "num_heads": 2}
@@ -23,7 +23,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "bc_transformer": {"transformer": TRANSFORMER, "optim_params": {"policy": FAST}},
     "hbc": {"planner": PLANNER, "actor": RECURRENT},
     "bcq": BCQ,
-    "cql": {"critic": {**NARROW, "num_random_actions": 2}, "actor": NARROW},
+    "cql": {
+        "critic": {**NARROW, "num_random_actions": 2},
+        "actor": NARROW,
+        "optim_params": {"critic": FAST, "actor": FAST},
+    },
     "iris": {"value_planner": {"planner": PLANNER, "value": BCQ, "num_samples": 3}, "actor": RECURRENT},
     "iql": {"critic": NARROW, "actor": NARROW, "optim_params": {"actor": FAST, "critic": FAST, "vf": FAST}},
     "td3_bc": {"critic": NARROW, "actor": NARROW, "optim_params": {"actor": FAST, "critic": FAST}},
