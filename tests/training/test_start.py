@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import time
 from collections.abc import Generator
@@ -17,14 +18,17 @@ from line_env import SPEC, LineConfig, LineEnv
 from imitate.checkpoint import BEST, LAST, load_policy, read
 from imitate.datasets.loader import DataConfig, WindowLoader, prepare
 from imitate.datasets.store import DemoStore
-from imitate.errors import DataError, EnvError, SpecError, TrainingError
+from imitate.errors import CheckpointError, ConfigError, DataError, EnvError, SpecError, TrainingError
 from imitate.policies.bc import BehaviourCloningConfig
+from imitate.policies.consistency import ConsistencyConfig
+from imitate.policies.diffusion import DiffusionConfig
 from imitate.policies.nets.causal_transformer import CausalTransformerConfig
 from imitate.policies.nets.chunk_decoder import ChunkDecoderConfig
+from imitate.policies.nets.film_mlp import FilmMlpConfig
 from imitate.policies.nets.residual_vq import ResidualVqConfig
 from imitate.policies.truncated import TruncatedConfig
 from imitate.policies.vq_bet import VqBetConfig
-from imitate.policy import Horizons, PolicyConfig
+from imitate.policy import Horizons, PolicyConfig, TaughtPolicy
 from imitate.rollout import rollout
 from imitate.training.config import TrainConfig
 from imitate.training.interrupt import Interrupted
@@ -32,7 +36,7 @@ from imitate.training.learner import Learner
 from imitate.training.loop import train
 from imitate.training.optimizer import AdamWConfig
 from imitate.training.run import Run, RunFolder
-from imitate.training.start import start
+from imitate.training.start import start, teacher_of
 from imitate.types import ArraySpec, Batch, DataSpec, Episode
 
 POLICY = BehaviourCloningConfig(Horizons(2, 4, 2), width=32, layers=1)
@@ -156,6 +160,47 @@ def test_what_is_taken_from_data_is_fitted_before_the_first_step_and_not_again(
     for name, value in found.items():
         assert torch.equal(part[f"live/{name}"], value)
         assert torch.equal(part[f"ema/{name}"], value)
+
+
+TINY = FilmMlpConfig(width=16, blocks=1, condition_width=8)
+
+
+def student_of(demos: Path, teacher: str | None) -> Run:
+    config = ConsistencyConfig(teacher, Horizons(2, 4, 2), denoiser=TINY, levels=4)
+    return dataclasses.replace(run_of(demos, max_steps=12), policy=config)
+
+
+def test_a_student_resumes_as_if_uninterrupted_and_acts_without_its_teacher(
+    demos: Path, tmp_path: Path
+) -> None:
+    diffusion = DiffusionConfig(Horizons(2, 4, 2), denoiser=TINY)
+    start(dataclasses.replace(run_of(demos, max_steps=12), policy=diffusion), tmp_path / "teacher")
+    run = student_of(demos, str(tmp_path / "teacher"))
+    start(run, tmp_path / "whole")
+    data = prepare(run.data, run.policy.horizons, None, run.train.batch_size, run.train.seed)
+    torch.manual_seed(0)
+    policy = run.policy.build(data.spec)
+    policy.normalizer.fit(data.statistics)
+    assert isinstance(policy, TaughtPolicy)
+    policy.learn_from(teacher_of(policy))
+    folder = RunFolder(tmp_path / "part", run, data.data_hash)
+    with pytest.raises(Interrupted):
+        train(Learner(policy, run.optim, run.train), Stopping(data.train, 5), None, folder)
+    start(run, tmp_path / "part", resume=True)
+    (_, whole), (_, part) = read(tmp_path / "whole" / LAST), read(tmp_path / "part" / LAST)
+    assert all(torch.equal(whole[name], part[name]) for name in whole)
+    target, student = (part[f"live/{name}.head.weight"] for name in ("target.network", "denoiser"))
+    assert not torch.equal(target, student)
+    shutil.rmtree(tmp_path / "teacher")
+    assert load_policy(tmp_path / "part").info.step == 12
+    with pytest.raises(CheckpointError, match="teacher: there is no such file or folder"):
+        start(run, tmp_path / "part", resume=True)
+
+
+def test_a_student_without_a_teacher_is_refused(demos: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"policy\.teacher is null, .* add  policy\.teacher=RUN"):
+        start(student_of(demos, None), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @dataclass(frozen=True)
