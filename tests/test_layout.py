@@ -33,6 +33,19 @@ def test_links_are_committed_as_links() -> None:
     assert [line.split()[0] for line in listed.stdout.splitlines()] == ["120000"] * len(LINKS)
 
 
+def test_the_linter_reads_every_source_once() -> None:
+    listed = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", "--show-files"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    package = [Path(line) for line in listed.stdout.splitlines() if line.startswith(str(ROOT / "imitate"))]
+    assert sorted(path for path in package if path.suffix == ".py") == SOURCES
+    assert not [line for line in listed.stdout.splitlines() if line.startswith(str(ROOT / "policies"))]
+
+
 def test_package_is_marked_as_typed() -> None:
     assert (ROOT / "imitate" / "py.typed").exists()
 

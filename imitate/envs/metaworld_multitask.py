@@ -1,7 +1,7 @@
 """Several Meta-World tasks as one environment, for one policy that does them all."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -90,8 +90,8 @@ class MetaworldMultitask(Env):
 
     def step(self, action: np.ndarray) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Apply `action` (4,) for 1/80 s; the reward is Meta-World's, 0 to 10."""
-        obs, *rest = self._single.step(action)
-        return self._with_code(obs), *rest
+        obs, reward, terminated, truncated, info = self._single.step(action)
+        return self._with_code(obs), float(reward), terminated, truncated, info
 
     def _with_code(self, obs: Obs) -> Obs:
         code = np.zeros(len(self._config.tasks), np.float32)
@@ -104,8 +104,7 @@ class MetaworldMultitask(Env):
 
     def render(self) -> np.ndarray:
         """The table seen from a corner (480, 480, 3) uint8; raises EnvError where nothing can be drawn."""
-        frame: np.ndarray = self._single.render()
-        return frame
+        return cast("np.ndarray", self._single.render())
 
     def close(self) -> None:
         """Give the drawing memory back."""

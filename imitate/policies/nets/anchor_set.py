@@ -41,7 +41,7 @@ class AnchorSet(nn.Module):
         return per_step.sum(dim=-1).argmin(dim=1)
 
     def fit(self, chunks: Tensor) -> list[str]:
-        """Cluster `chunks` (N, Tp, Da); gives a report: how far they are, also for other numbers of anchors."""
+        """Cluster `chunks` (N, Tp, Da); says how far they are, also for other numbers of anchors."""
         self.chunks.copy_(fit_anchors(chunks, self.clustered, len(self)))
         found = quantisation(chunks, self.chunks, self.clustered)
         each = ", ".join(
@@ -50,7 +50,7 @@ class AnchorSet(nn.Module):
         counts = [max(1, len(self) // 4), max(1, len(self) // 2), 2 * len(self), 4 * len(self)]
         others = ", ".join(f"{q.rms:.3f} with {q.anchors}" for q in elbow(chunks, self.clustered, counts))
         return [
-            f"{len(self)} anchors for {len(chunks)} chunks; normalised distance to the nearest, root mean square:",
+            f"{len(self)} anchors for {len(chunks)} chunks; normalised distance to the nearest, rms:",
             f"{found.rms:.3f} ({each}); it would be {others}",
         ]
 

@@ -18,7 +18,7 @@ ITERATIONS = 50
 
 @dataclass(frozen=True)
 class Quantisation:
-    """How far chunks are from the nearest of `anchors` anchors: root mean square over steps, normalised units.
+    """How far chunks are from the nearest of `anchors` anchors: root mean square, normalised units.
 
     rms counts all clustered dimensions together, per_dimension (Da,) each one alone.
     """

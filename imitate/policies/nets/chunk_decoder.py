@@ -55,7 +55,7 @@ class ChunkDecoderConfig(DenoiserConfig):
         require_dropout(self.dropout)
 
     def build(self, sizes: Sizes) -> "ChunkDecoder":
-        """The denoiser of a diffusion policy; raises ConfigError with `moe`, whose losses it would not train."""
+        """The denoiser of a diffusion policy; raises ConfigError with `moe`, which it would not train."""
         if self.moe is not None:
             raise ConfigError(
                 "policy.denoiser.moe is set, but policy=diffusion does not balance experts: set it to null, "
