@@ -240,9 +240,9 @@ def test_rows_of_weight_zero_do_not_count() -> None:
 
 def test_entropy_counts_for_top_p_only() -> None:
     losses = {"balance": torch.tensor(1.0), "z": torch.tensor(2.0), "entropy": torch.tensor(3.0)}
-    assert weighted_sum(MoeConfig(), losses) == pytest.approx(0.01)
+    assert weighted_sum(MoeConfig(), losses) == pytest.approx(0.1)
     config = MoeConfig(selection="top_p", gates="probability", z_weight=0.1, entropy_weight=0.5)
-    assert weighted_sum(config, losses) == pytest.approx(0.01 + 0.2 + 1.5)
+    assert weighted_sum(config, losses) == pytest.approx(0.1 + 0.2 + 1.5)
     assert weighted_sum(MoeConfig(routing="dense"), {}) == 0.0
 
 
