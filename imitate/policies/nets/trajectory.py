@@ -13,6 +13,13 @@ from imitate.policies.nets.noise_schedule import NoiseSchedule
 SIGMA_DATA = 0.5
 """Standard deviation of normalised actions (EDM, Karras et al., arXiv 2206.00364)."""
 
+SCALING = 100.0
+"""How much faster than in Song et al. the consistency function turns from the noisy chunk to the network.
+
+There the network completes what is kept of the noisy chunk; ours say where the clean chunk is, and what they
+say must not be mixed with noise (Luo et al., arXiv 2310.04378, scale time by 10 of 1000 for the same reason).
+"""
+
 
 class Trajectory(nn.Module):
     """Levels 0 … `count`, spread evenly over those of `schedule`; `step` (count + 1,) are its numbers.
@@ -59,13 +66,12 @@ class Trajectory(nn.Module):
     def skip(self, noisy: Tensor, clean: Tensor, level: Tensor) -> Tensor:
         """The consistency function: c `noisy` / a + (1 - c) `clean`, where `clean` is a network's estimate.
 
-        c = σ_data² / (σ² + σ_data²) with σ = s / a, so that it is `noisy` itself at level 0, exactly, and the
-        network's estimate where there is much noise ("Consistency Models", Song et al., arXiv 2303.01469,
-        equation 5, for a network that estimates clean chunks).
+        c = σ_data² / ((SCALING σ)² + σ_data²) with σ = s / a is 1 at level 0, so that this is `noisy` itself
+        there, exactly ("Consistency Models", Song et al., arXiv 2303.01469, equation 5).
         """
         signal, sigma = self.scales(level)
-        variance = sigma.square() + (SIGMA_DATA * signal).square()
-        return (SIGMA_DATA**2 * signal / variance) * noisy + (sigma.square() / variance) * clean
+        kept, added = (SIGMA_DATA * signal).square(), (SCALING * sigma).square()
+        return (kept / signal * noisy + added * clean) / (kept + added)
 
     def stops(self, count: int) -> list[int]:
         """The `count` levels that sampling in so many steps starts from, the highest one first."""
