@@ -14,6 +14,7 @@ from imitate.policies.act import ActConfig
 from imitate.policies.bc import BehaviourCloningConfig
 from imitate.policies.bc_rnn import BcRnnConfig
 from imitate.policies.bc_transformer import BcTransformerConfig
+from imitate.policies.consistency import ConsistencyConfig
 from imitate.policies.diffusion import DiffusionConfig
 from imitate.policies.flow import FlowConfig
 from imitate.policies.mode import ModeConfig
@@ -24,7 +25,7 @@ from imitate.policies.nets.mode_transformer import ModeTransformerConfig
 from imitate.policies.nets.residual_vq import ResidualVqConfig
 from imitate.policies.truncated import TruncatedConfig
 from imitate.policies.vq_bet import VqBetConfig
-from imitate.policy import Horizons, Policy, PolicyConfig
+from imitate.policy import Horizons, Policy, PolicyConfig, TaughtPolicy
 from imitate.types import ArraySpec, Batch, DataSpec
 
 SPEC = DataSpec({"place": ArraySpec((1,), units=("m",))}, ArraySpec((1,), units=("m",)))
@@ -42,6 +43,8 @@ def demonstrations(count: int) -> Batch:
 def trained(config: PolicyConfig, steps: int) -> Policy:
     torch.manual_seed(0)
     policy = config.build(SPEC)
+    if isinstance(policy, TaughtPolicy):
+        policy.learn_from(trained(*KEEPING["diffusion"]))
     policy.prepare([demonstrations(512)])
     optimizer = torch.optim.AdamW(policy.parameters(), lr=2e-3)
     for _ in range(steps):
@@ -67,6 +70,7 @@ KEEPING: dict[str, tuple[PolicyConfig, int]] = {
     "act": (replace(ACT, kl_weight=0.03, latent="sample"), 400),
     "flow": (FlowConfig(HORIZONS, denoiser=SMALL), 400),
     "diffusion": (DiffusionConfig(HORIZONS, denoiser=SMALL), 400),
+    "consistency": (ConsistencyConfig(horizons=HORIZONS, denoiser=SMALL), 400),
     "mode": (ModeConfig(HORIZONS, denoiser=ModeTransformerConfig(width=32, layers=1, heads=2)), 200),
     "truncated": (TruncatedConfig(HORIZONS, denoiser=ChunkDecoderConfig(width=32, heads=2), anchors=8), 300),
     "bc_rnn": (BcRnnConfig(HORIZONS, width=32), 300),

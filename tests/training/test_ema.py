@@ -1,12 +1,18 @@
 """The averaged weights follow Diffusion Policy's schedule."""
 
-import torch
-from diffusers.training_utils import EMAModel
+import importlib.util
 
+import torch
+
+from imitate.policies.nets.torchvision_import import import_torchvision
 from imitate.training.ema import Ema
 
 
 def test_average_equals_diffusers(trial) -> None:
+    if importlib.util.find_spec("torchvision"):
+        import_torchvision("robomimic")  # diffusers imports it where it is installed
+    from diffusers.training_utils import EMAModel
+
     policy = trial().learner.policy
     ours = Ema(policy, power=0.75, max_decay=0.9)
     theirs = EMAModel(policy.parameters(), decay=0.9, use_ema_warmup=True, power=0.75)
