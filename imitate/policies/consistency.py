@@ -46,7 +46,8 @@ class ConsistencyConfig:
     """Settings of consistency distillation.
 
     teacher: a run of policy=diffusion, or its checkpoint; training needs it, acting does not.
-    horizons … action_normalization: as of the teacher (see DiffusionConfig).
+    horizons … action_normalization: as of the teacher (see DiffusionConfig), but for dropout: each level
+        learns from the one below, and what dropout does to one adds up.
     levels: into how many steps the teacher's way is divided in training: more are truer to it, fewer learn
         faster.
     inference_steps: network calls per chunk; each after the first begins with fresh noise on the last result.
@@ -56,13 +57,13 @@ class ConsistencyConfig:
     teacher: str | None = None
     horizons: Horizons = field(default_factory=Horizons)
     observation: ObservationConfig = field(default_factory=ObservationConfig)
-    denoiser: DenoiserConfig = field(default_factory=FilmMlpConfig)
+    denoiser: DenoiserConfig = field(default_factory=lambda: FilmMlpConfig(dropout=0.0))
     train_steps: int = 100
     schedule: Schedule = "squaredcos_cap_v2"
     prediction: Prediction = "sample"
     clip_sample: bool = True
     action_normalization: Mode = "minmax"
-    levels: int = 20
+    levels: int = 10
     inference_steps: int = 1
     target_decay: float = 0.95
 
@@ -120,7 +121,8 @@ class Consistency(ObservingPolicy, TaughtPolicy):
         self._teacher: FrozenDenoiser | None = None
         self._mark_of_teacher = 0
         self.register_load_state_dict_post_hook(_require_the_same_teacher)
-        self.learning_rate = self.denoiser.learning_rate
+        # A student has less far to go than a fresh network, and errors of one level reach all above it.
+        self.learning_rate = 0.3 * self.denoiser.learning_rate
 
     @property
     def teacher(self) -> str | None:

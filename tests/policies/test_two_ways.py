@@ -70,7 +70,7 @@ KEEPING: dict[str, tuple[PolicyConfig, int]] = {
     "act": (replace(ACT, kl_weight=0.03, latent="sample"), 400),
     "flow": (FlowConfig(HORIZONS, denoiser=SMALL), 400),
     "diffusion": (DiffusionConfig(HORIZONS, denoiser=SMALL), 400),
-    "consistency": (ConsistencyConfig(horizons=HORIZONS, denoiser=SMALL), 400),
+    "consistency": (ConsistencyConfig(horizons=HORIZONS, denoiser=replace(SMALL, dropout=0.0)), 400),
     "mode": (ModeConfig(HORIZONS, denoiser=ModeTransformerConfig(width=32, layers=1, heads=2)), 200),
     "truncated": (TruncatedConfig(HORIZONS, denoiser=ChunkDecoderConfig(width=32, heads=2), anchors=8), 300),
     "bc_rnn": (BcRnnConfig(HORIZONS, width=32), 300),
