@@ -15,7 +15,7 @@ import subprocess
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -248,23 +248,50 @@ def _read_document(path: Path, text: str | None) -> tuple[CheckpointInfo, dict[s
         raise CheckpointError(f"checkpoint {path} has a malformed description: {error!r}") from error
 
 
-def load_policy(path: Path | str, device: torch.device | str = "cpu") -> LoadedPolicy:
+def load_policy(
+    path: Path | str, device: torch.device | str = "cpu", changes: Mapping[str, Any] | None = None
+) -> LoadedPolicy:
     """The policy of a checkpoint with its averaged weights, in evaluation mode on `device`.
 
-    `path` is a run folder (its best, else its last) or one file. Raises CheckpointError, naming file and key,
-    for a file that is damaged or does not fit the policy it describes.
+    `path` is a run folder (its best, else its last) or one file. `changes` are settings to act with in place
+    of those it was trained with ({"inference_steps": 2}), as far as the weights fit. Raises CheckpointError,
+    naming file and key, for a file that is damaged or does not fit the policy it describes, and ConfigError
+    for changes that the policy does not know.
     """
     file = checkpoint_file(path)
     info, tensors = read(file, "ema/")
+    if changes:
+        info = replace(info, policy=_changed(info.policy, changes))
+        policy: Policy = from_json(info.policy, "policy").build(info.spec)
+        info = replace(info, horizons=policy.horizons)
+    else:
+        policy = _built(file, info)
+    _require_same(file, "normaliser", info.normalizers, normalizer_modes(policy))
+    load_weights(file, policy, tensors)
+    return LoadedPolicy(policy.to(device).eval().requires_grad_(False), info, file)
+
+
+def _built(file: Path, info: CheckpointInfo) -> Policy:
     try:
         policy: Policy = from_json(info.policy, "policy").build(info.spec)
     except (ConfigError, SpecError) as error:
         raise CheckpointError(
             f"checkpoint {file} holds a policy that cannot be built here: {error}"
         ) from error
-    _require_same(file, "normaliser", info.normalizers, normalizer_modes(policy))
-    load_weights(file, policy, tensors)
-    return LoadedPolicy(policy.to(device).eval().requires_grad_(False), info, file)
+    return policy
+
+
+def _changed(part: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`part` with `changes` made key by key, nested parts included."""
+    return {
+        **part,
+        **{
+            key: _changed(part[key], value)
+            if isinstance(value, Mapping) and isinstance(part.get(key), Mapping)
+            else value
+            for key, value in changes.items()
+        },
+    }
 
 
 def load_weights(file: Path, policy: Policy, tensors: Mapping[str, Tensor]) -> None:

@@ -19,6 +19,8 @@ from imitate.errors import ConfigError, nearest
 from imitate.parts import TARGET, from_json
 
 CONFIG_MODULE = "imitate.configs"
+OPEN_KEYS = {"rollout": "policy"}
+"""Keys of a command under which anything may stand: what fits, another file (a checkpoint) says."""
 
 
 def verbs() -> dict[str, str]:
@@ -72,14 +74,16 @@ def _compose(verb: str, overrides: list[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            return hydra.compose(verb, overrides=[_in_hydras_words(override) for override in overrides])
+            return hydra.compose(verb, overrides=[_in_hydras_words(verb, override) for override in overrides])
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(verb, error)) from error
 
 
-def _in_hydras_words(override: str) -> str:
-    """ "env=null", none of a group, is "~env" to Hydra; all else is the same."""
+def _in_hydras_words(verb: str, override: str) -> str:
+    """ "env=null", none of a group, is "~env" to Hydra, and a new key begins with "++"; all else is the same."""
     key, _, value = override.partition("=")
+    if verb in OPEN_KEYS and key.startswith(f"{OPEN_KEYS[verb]}."):
+        return f"++{override}"
     return f"~{key}" if value == "null" and options(key) else override
 
 

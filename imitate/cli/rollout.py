@@ -13,13 +13,16 @@ Keys:
     out                 the folder to write; what it holds of an earlier rollout is replaced at the end
     videos              how many episodes to record, failures first; 0 for none
     device              auto, cpu, cuda or cuda:N
+    policy.…            a setting of the trained policy to act with instead, such as policy.inference_steps=2
     rollout.workers     processes that step environments; 0 for none besides this one
     rollout.batch       environments played at the same time
     rollout.execution   strategy: receding, ensemble or continuous; action_steps; ensemble_decay; continuity
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from imitate.checkpoint import LoadedPolicy, load_policy
 from imitate.cli.command import Outcome
@@ -47,6 +50,7 @@ class RolloutCommand:
     seed: int
     videos: int
     device: str
+    policy: Mapping[str, Any]
     rollout: RolloutConfig
 
     def __post_init__(self) -> None:
@@ -57,7 +61,7 @@ class RolloutCommand:
     def run(self, progress: Progress) -> Outcome:
         """Roll out, write the folder, and give the figures."""
         device = chosen_device(self.device, "device")
-        loaded = load_policy(self.checkpoint, device)
+        loaded = load_policy(self.checkpoint, device, self.policy)
         env = self._env(loaded)
         seeds = range(self.seed, self.seed + self.episodes)
         evaluation = Evaluation(loaded.policy, env, seeds, self.rollout, device)

@@ -64,6 +64,35 @@ def test_rollout_writes_everything_and_says_where(run: Path, tmp_path: Path, cap
     )
 
 
+def test_settings_of_the_policy_can_be_changed(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    keys = [f"checkpoint={run}", f"out={out}", "episodes=1", "videos=0", *FAST]
+    assert main(["rollout", *keys, "policy.horizons.action_steps=2"]) == 0
+    changed = load(out).provenance["policy"]
+    assert changed["horizons"] == {**changed["horizons"], "obs_steps": 2, "pred_steps": 8, "action_steps": 2}
+    assert changed["width"] == 16
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "policy.horizons.acton_steps=2",
+            "unknown key policy.horizons.acton_steps (did you mean 'action_steps'",
+        ),
+        ("policy.horizons.action_steps=20", "policy.horizons.action_steps is 20"),
+        ("policy.width=32", "weight 'head"),
+        ("policy.horizons=3", "policy.horizons is 3"),
+    ],
+)
+def test_changes_that_do_not_fit_are_refused(
+    run: Path, tmp_path: Path, change: str, message: str, capsys
+) -> None:
+    assert main(["rollout", f"checkpoint={run}", f"out={tmp_path / 'o'}", *FAST, change]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
+
+
 def test_json_is_one_object_and_the_same_figures(run: Path, tmp_path: Path, capsys) -> None:
     arguments = ["rollout", f"checkpoint={run / BEST}", f"out={tmp_path / 'o'}", "episodes=3", "videos=0"]
     assert main([*arguments, *FAST, "--json"]) == 0
