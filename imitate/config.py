@@ -80,7 +80,7 @@ def _compose(verb: str, overrides: list[str]) -> DictConfig:
 
 
 def _in_hydras_words(verb: str, override: str) -> str:
-    """ "env=null", none of a group, is "~env" to Hydra, and a new key begins with "++"; all else is the same."""
+    """Hydra says "~env" for "env=null", none of a group, and "++key=value" for a key that is new."""
     key, _, value = override.partition("=")
     if verb in OPEN_KEYS and key.startswith(f"{OPEN_KEYS[verb]}."):
         return f"++{override}"
