@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -119,6 +119,9 @@ class StateEncoder(nn.Module):
             if spec.circular:
                 angle = torch.remainder(raw[..., list(spec.circular)].float(), 2 * math.pi)
                 parts += [angle.sin(), angle.cos()]
+        if not parts:
+            some = next(iter(obs.values()))
+            return some.new_zeros((*some.shape[:2], 0), dtype=torch.float32)
         return torch.cat(parts, dim=-1)
 
 
@@ -127,15 +130,48 @@ def _module_name(key: str) -> str:
     return key.replace(".", "/")
 
 
-class Normalizer(nn.Module):
-    """Everything a policy needs to stand in normalised space: state observations in, actions in and out."""
+class PointsNormalizer(VectorNormalizer):
+    """The map of the channels of a set of points (…, points, channels), the same for every point."""
 
-    def __init__(self, spec: DataSpec, obs_mode: Mode = "minmax", action_mode: Mode = "minmax") -> None:
+    def fit(self, statistics: ArrayStatistics) -> None:
+        """Set the map from statistics of all points' elements, in the order (points, channels)."""
+        low, high, mean, std = (
+            value.reshape(-1, len(self.scale))
+            for value in (statistics.min, statistics.max, statistics.mean, statistics.std)
+        )
+        together = mean.mean(axis=0)
+        spread = np.sqrt((std**2 + (mean - together) ** 2).mean(axis=0))
+        super().fit(ArrayStatistics(low.min(axis=0), high.max(axis=0), together, spread))
+
+
+class Normalizer(nn.Module):
+    """Everything a policy needs to stand in normalised space: states and points in, actions in and out.
+
+    `points` names the observations (points, channels) that are sets of points and no part of the state.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        obs_mode: Mode = "minmax",
+        action_mode: Mode = "minmax",
+        points: Sequence[str] = (),
+    ) -> None:
         super().__init__()
-        self.state = StateEncoder(spec.obs, obs_mode)
+        self.state = StateEncoder({k: array for k, array in spec.obs.items() if k not in points}, obs_mode)
         self.action = VectorNormalizer(spec.action.size, action_mode)
+        self.points = nn.ModuleDict(
+            {_module_name(key): PointsNormalizer(spec.obs[key].shape[1], obs_mode) for key in points}
+        )
+        self._points = tuple(points)
 
     def fit(self, statistics: Statistics) -> None:
         """Fit all parts on statistics of the training episodes."""
         self.state.fit(statistics)
         self.action.fit(statistics["action"])
+        for key in self._points:
+            self.points[_module_name(key)].fit(statistics[key])  # type: ignore[operator]
+
+    def normal_points(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """{name: (B, To, points, channels)} normalised, of the observations that are sets of points."""
+        return {key: self.points[_module_name(key)](obs[key]) for key in self._points}

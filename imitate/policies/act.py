@@ -82,7 +82,7 @@ class Act(ObservingPolicy):
     learning_rate = 3e-4
 
     def __init__(self, config: ActConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec, "act")
+        super().__init__(config, spec)
         self.config = config
         To, Tp, width = config.horizons.obs_steps, config.horizons.pred_steps, config.width
         self.is_bounded = config.action_normalization == "minmax"

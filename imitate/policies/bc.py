@@ -60,7 +60,7 @@ class BehaviourCloningConfig:
             require_bounded(self.action_normalization, "policy.head=gmm")
 
     def build(self, spec: DataSpec) -> "BehaviourCloning":
-        """The policy with fresh weights; raises SpecError where `spec` has images."""
+        """The policy with fresh weights; see ObservationConfig.build for what it raises."""
         return BehaviourCloning(self, spec)
 
 
@@ -68,7 +68,7 @@ class BehaviourCloning(ObservingPolicy):
     """An MLP trunk and a head that turns features into a loss and into chunks."""
 
     def __init__(self, config: BehaviourCloningConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec, "bc")
+        super().__init__(config, spec)
         sizes = [config.horizons.obs_steps * self.observation.size] + [config.width] * config.layers
         layers = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in itertools.pairwise(sizes)]
         self.is_bounded = config.action_normalization == "minmax"

@@ -32,7 +32,7 @@ class BcRnnConfig(HistoryMixtureConfig):
                 raise ConfigError(f"policy.{name} is {getattr(self, name)}, expected at least 1")
 
     def build(self, spec: DataSpec) -> "BcRnn":
-        """The policy with fresh weights; raises SpecError where `spec` has images."""
+        """The policy with fresh weights; see ObservationConfig.build for what it raises."""
         return BcRnn(self, spec)
 
 
@@ -40,7 +40,7 @@ class BcRnn(HistoryMixture):
     """An LSTM over the history."""
 
     def __init__(self, config: BcRnnConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec, "bc_rnn", config.width)
+        super().__init__(config, spec, config.width)
         self.network = Lstm(self.observation.size, config.width, config.layers)
 
 

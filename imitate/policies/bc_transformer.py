@@ -23,7 +23,7 @@ class BcTransformerConfig(HistoryMixtureConfig):
     )
 
     def build(self, spec: DataSpec) -> "BcTransformer":
-        """The policy with fresh weights; raises SpecError where `spec` has images."""
+        """The policy with fresh weights; see ObservationConfig.build for what it raises."""
         return BcTransformer(self, spec)
 
 
@@ -33,5 +33,5 @@ class BcTransformer(HistoryMixture):
     learning_rate = 5e-4
 
     def __init__(self, config: BcTransformerConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec, "bc_transformer", config.transformer.width)
+        super().__init__(config, spec, config.transformer.width)
         self.network = config.transformer.build(self.observation.size, config.horizons.obs_steps)

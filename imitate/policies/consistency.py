@@ -14,7 +14,7 @@ says a slow copy of the student, the target, whose weights are part of the check
 
 import dataclasses
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,7 +101,7 @@ class ConsistencyConfig:
         )
 
     def build(self, spec: DataSpec) -> "Consistency":
-        """The policy with fresh weights; raises SpecError where it cannot see what `spec` holds."""
+        """The policy with fresh weights; see ObservationConfig.build for what it raises."""
         return Consistency(self, spec)
 
 
@@ -111,7 +111,7 @@ class Consistency(ObservingPolicy, TaughtPolicy):
     teacher_mark: Tensor
 
     def __init__(self, config: ConsistencyConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec, "consistency")
+        super().__init__(config, spec)
         self.config = config
         fresh = config.diffusion().build(spec)
         self.trajectory = Trajectory(fresh.noise, config.levels)
@@ -120,6 +120,8 @@ class Consistency(ObservingPolicy, TaughtPolicy):
         self.register_buffer("teacher_mark", torch.zeros((), dtype=torch.int64))
         self._teacher: FrozenDenoiser | None = None
         self._mark_of_teacher = 0
+        # The teacher says how chunks end given what it sees; a student that saw otherwise would mislead it.
+        self.observation.requires_grad_(False)
         self.register_load_state_dict_post_hook(_require_the_same_teacher)
         # A student has less far to go than a fresh network, and errors of one level reach all above it.
         self.learning_rate = 0.3 * self.denoiser.learning_rate
@@ -128,6 +130,10 @@ class Consistency(ObservingPolicy, TaughtPolicy):
     def teacher(self) -> str | None:
         """See TaughtPolicy."""
         return self.config.teacher
+
+    def prepare(self, windows: Iterable[Batch]) -> list[str]:
+        """Nothing: weights of image networks are the teacher's; see Policy."""
+        return []
 
     def learn_from(self, teacher: Policy) -> None:
         """Take over normaliser and weights of `teacher`; see TaughtPolicy."""
@@ -140,6 +146,7 @@ class Consistency(ObservingPolicy, TaughtPolicy):
         if found := difference(self.config.diffusion(), teacher.config, "policy"):
             raise ConfigError(f"{where} was trained with other settings: {found}")
         self.normalizer.load_state_dict(teacher.normalizer.state_dict())
+        self.observation.load_state_dict(teacher.observation.state_dict())
         self.denoiser.load_state_dict(teacher.denoiser.state_dict())
         self.target = FrozenDenoiser(teacher.denoiser, saved=True)
         self._teacher = FrozenDenoiser(teacher.denoiser, saved=False)

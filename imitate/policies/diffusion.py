@@ -68,7 +68,7 @@ class DiffusionConfig:
         )
 
     def build(self, spec: DataSpec) -> "Diffusion":
-        """The policy with fresh weights; raises SpecError where `spec` has images."""
+        """The policy with fresh weights; see ObservationConfig.build for what it raises."""
         return Diffusion(self, spec)
 
 
@@ -76,7 +76,7 @@ class Diffusion(ObservingPolicy):
     """A denoiser between normalised observations and normalised chunks."""
 
     def __init__(self, config: DiffusionConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec, "diffusion")
+        super().__init__(config, spec)
         self.config = config
         self.noise = config.noise_schedule()
         self.denoiser = config.denoiser.build(

@@ -77,7 +77,7 @@ class Flow(ObservingPolicy):
     """A network that says where a noisy chunk is to go."""
 
     def __init__(self, config: FlowConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec, "flow")
+        super().__init__(config, spec)
         self.config = config
         horizons = config.horizons
         self.denoiser = config.denoiser.build(

@@ -48,8 +48,8 @@ class HistoryMixture(ObservingPolicy):
 
     network: nn.Module
 
-    def __init__(self, config: HistoryMixtureConfig, spec: DataSpec, name: str, width: int) -> None:
-        super().__init__(config, spec, name)
+    def __init__(self, config: HistoryMixtureConfig, spec: DataSpec, width: int) -> None:
+        super().__init__(config, spec)
         self.head = MixtureHead(
             width,
             (steps_ahead(config.horizons), spec.action.size),

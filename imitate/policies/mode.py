@@ -49,7 +49,7 @@ class ModeConfig:
             )
 
     def build(self, spec: DataSpec) -> "Mode":
-        """The policy with fresh weights; raises SpecError where `spec` has images."""
+        """The policy with fresh weights; see ObservationConfig.build for what it raises."""
         return Mode(self, spec)
 
 
@@ -57,7 +57,7 @@ class Mode(ObservingPolicy):
     """A mixture-of-experts denoiser between normalised observations and normalised chunks."""
 
     def __init__(self, config: ModeConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec, "mode")
+        super().__init__(config, spec)
         self.noise = config.noise
         self.moe = config.denoiser.moe
         self.denoiser = config.denoiser.build(

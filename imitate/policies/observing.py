@@ -1,14 +1,14 @@
 """The part that policies share: normalised observations and actions around a network."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from torch import Tensor
 
-from imitate.normalize import Mode, Normalizer
+from imitate.normalize import Mode
 from imitate.policies.nets.observation import ObservationConfig
 from imitate.policy import Horizons, Policy
-from imitate.types import DataSpec
+from imitate.types import Batch, DataSpec
 
 
 class ObservingConfig(Protocol):
@@ -30,11 +30,17 @@ class ObservingConfig(Protocol):
 class ObservingPolicy(Policy):
     """A policy that sees (B, To, self.observation.size) by `observe`, and acts in normalised actions."""
 
-    def __init__(self, config: ObservingConfig, spec: DataSpec, name: str) -> None:
-        normalizer = Normalizer(spec, config.observation.normalization, config.action_normalization)
+    def __init__(self, config: ObservingConfig, spec: DataSpec) -> None:
+        normalizer = config.observation.normalizer(spec, config.action_normalization)
         super().__init__(spec, config.horizons, normalizer)
-        self.observation = config.observation.build(spec, normalizer.state, name)
+        self.observation = config.observation.build(spec, normalizer.state)
+
+    def prepare(self, windows: Iterable[Batch]) -> list[str]:
+        """Take over weights of image networks that the settings name; see Policy."""
+        self.observation.load_weights()
+        return []
 
     def observe(self, obs: Mapping[str, Tensor]) -> Tensor:
         """{name: (B, To, …)} in physical units -> (B, To, size) float32."""
-        return self.observation(self.normalizer.state(obs))
+        points = self.normalizer.normal_points(obs)
+        return self.observation(self.normalizer.state(obs), points, obs)

@@ -12,6 +12,10 @@ What differs from the paper and its code, and why:
   demonstration, so the network need not learn to take it out again.
 - A second step starts from the refined chunk and the noise that was drawn. DDIM would count the way from
   the anchor to the refined chunk as noise, and go back half of it.
+- Where an anchor never is the match, the paper's training says nothing about what becomes of it, and a
+  robot that has left the demonstrated ways may follow it all the same. Here the others are refined to the
+  demonstrated chunk, too, by a small weight (`relaxation`; Rupprecht et al., arXiv 1612.00197). The median,
+  which L1 asks for, is then an anchor's own chunk where it is the match often enough, else the usual one.
 - Scores are learnt by plain binary cross-entropy, as in the paper (the code: focal loss): they then are
   probabilities, which modes can be drawn by. And since no score depends on which other modes there are,
   `training_modes` of the K do for training.
@@ -63,20 +67,23 @@ class TruncatedConfig:
         noised, such as an open-or-closed gripper, whose moment of switching would dominate the rest.
     training_modes: Q.
     score_weight: of the loss of scores against the loss of chunks.
+    relaxation: weight of refining an anchor that is not matched to the demonstrated chunk as well; 0 in the
+        paper.
     alternatives: how many of the most likely modes a chunk carries along (ActionChunk.modes).
     """
 
     horizons: Horizons = field(default_factory=Horizons)
     observation: ObservationConfig = field(default_factory=ObservationConfig)
     denoiser: ChunkDecoderConfig = field(default_factory=ChunkDecoderConfig)
-    anchors: int = 32
+    anchors: int = 8
     truncation_std: float = 0.1
     inference_steps: int = 1
     refine: bool = True
     choice: Choice = "sample"
     direct: tuple[str, ...] = ()
     training_modes: int = 4
-    score_weight: float = 0.1
+    score_weight: float = 0.01
+    relaxation: float = 0.05
     alternatives: int = 5
     action_normalization: Mode = "minmax"
 
@@ -89,6 +96,7 @@ class TruncatedConfig:
         _require_between("alternatives", self.alternatives, 1, self.anchors)
         _require_between("truncation_std", self.truncation_std, 0.0, 1.0)
         _require_between("score_weight", self.score_weight, 0.0, math.inf)
+        _require_between("relaxation", self.relaxation, 0.0, 1.0)
         if self.truncation_std == 0 and self.inference_steps > 1:
             raise ConfigError(
                 f"policy.inference_steps is {self.inference_steps}, but with policy.truncation_std=0 there "
@@ -98,7 +106,7 @@ class TruncatedConfig:
     def build(self, spec: DataSpec) -> "Truncated":
         """The policy with fresh weights.
 
-        Raises SpecError where `spec` has images, ConfigError where `direct` names no element of its action.
+        Raises ConfigError where `direct` names no element of the action; see also ObservationConfig.build.
         """
         return Truncated(self, spec)
 
@@ -107,7 +115,7 @@ class Truncated(ObservingPolicy):
     """Anchors, a decoder that refines them, and a head per layer that scores them."""
 
     def __init__(self, config: TruncatedConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec, "truncated")
+        super().__init__(config, spec)
         self.config = config
         horizons, action_size = config.horizons, spec.action.size
         self.anchors = AnchorSet(config.anchors, config.direct, horizons.pred_steps, spec.action)
@@ -125,12 +133,13 @@ class Truncated(ObservingPolicy):
     @torch.no_grad()
     def prepare(self, windows: Iterable[Batch]) -> list[str]:
         """Fit the anchors; see Policy."""
+        said = super().prepare(windows)
         chunks: list[Tensor] = []
         for batch in windows:
             chunks += self._clean(batch)
             if len(chunks) >= CLUSTERED_CHUNKS:
                 break
-        return self.anchors.fit(torch.stack(chunks[:CLUSTERED_CHUNKS]))
+        return said + self.anchors.fit(torch.stack(chunks[:CLUSTERED_CHUNKS]))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """L1 of the matched mode and cross-entropy of the scores, summed over the layers of the decoder."""
@@ -143,8 +152,9 @@ class Truncated(ObservingPolicy):
         layers = self.denoiser.refine(
             self._noisy(start, torch.randn_like(start), step), start, step, condition
         )
-        matched = _refined(start[:, 0], [layer.offset[:, 0] for layer in layers])
-        errors = torch.stack([(chunk - clean).abs().mean(dim=-1) for chunk in matched]).sum(dim=0)
+        refined = _refined(start, [layer.offset for layer in layers])
+        errors = torch.stack([(chunks - clean[:, None]).abs().mean(dim=-1) for chunks in refined]).sum(dim=0)
+        errors = errors[:, 0] + self.config.relaxation * errors[:, 1:].mean(dim=1)
         losses = {
             "action": masked_mean(errors, batch.is_pad, batch.weight),
             "score": _weighted_mean(self._score_errors(self._logits(layers)), batch.weight),

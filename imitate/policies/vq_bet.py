@@ -63,7 +63,7 @@ class VqBetConfig:
                 raise ConfigError(f"policy.{name} is {value}, expected 0 or more")
 
     def build(self, spec: DataSpec) -> "VqBet":
-        """The policy with fresh weights; raises SpecError where `spec` has images."""
+        """The policy with fresh weights; see ObservationConfig.build for what it raises."""
         return VqBet(self, spec)
 
 
@@ -73,7 +73,7 @@ class VqBet(ObservingPolicy):
     learning_rate = 1e-3
 
     def __init__(self, config: VqBetConfig, spec: DataSpec) -> None:
-        super().__init__(config, spec, "vq_bet")
+        super().__init__(config, spec)
         self.config = config
         chunk_shape = (steps_ahead(config.horizons), spec.action.size)
         width, codes = config.transformer.width, config.codebook.codes
@@ -88,6 +88,7 @@ class VqBet(ObservingPolicy):
     @torch.no_grad()
     def prepare(self, windows: Iterable[Batch]) -> list[str]:
         """Fit the vocabulary, then frozen; see Policy."""
+        said = super().prepare(windows)
         chunks: list[Tensor] = []
         newest = self.horizons.obs_steps - 1
         for batch in windows:
@@ -96,7 +97,7 @@ class VqBet(ObservingPolicy):
             chunks += self.normalizer.action(every[newest :: newest + 1])
             if len(chunks) >= FITTED_CHUNKS:
                 break
-        return self.codebook.fit(torch.stack(chunks[:FITTED_CHUNKS]))
+        return said + self.codebook.fit(torch.stack(chunks[:FITTED_CHUNKS]))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Focal losses of the demonstrated codes and L1 of the corrected chunks, of all steps of the history.

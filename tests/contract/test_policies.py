@@ -16,6 +16,7 @@ from imitate.errors import MissingExtraError, SpecError
 from imitate.normalize import ArrayStatistics
 from imitate.parts import from_json, to_json
 from imitate.policies.consistency import ConsistencyConfig
+from imitate.policies.nets.points import PointsConfig
 from imitate.policies.robomimic_algorithm import RobomimicConfig
 from imitate.policy import Policy, PolicyConfig, SelfTrainedPolicy, TaughtPolicy
 from imitate.types import ArraySpec, Batch, DataSpec, Outcome
@@ -297,13 +298,53 @@ def test_rows_of_weight_zero_have_no_influence(policy: Policy, config: PolicyCon
     torch.testing.assert_close(loss_of(policy, batch), loss_of(policy, disturbed))
 
 
-def test_images_are_refused_by_name(config: PolicyConfig) -> None:
-    spec = DataSpec({**SPEC.obs, "camera": ArraySpec((64, 64, 3), "uint8")}, SPEC.action)
-    with pytest.raises(SpecError, match="camera"):
-        config.build(spec)
+def test_images_and_points_are_read(config: PolicyConfig) -> None:
+    """A little training on what they say, and each of them makes a difference to what is done."""
+    spec = dataclasses.replace(SPEC, obs=RICH)
+    if isinstance(config, RobomimicConfig):
+        with pytest.raises(SpecError, match="camera"):
+            config.build(spec)
+        return
+    observation = dataclasses.replace(config.observation, points=PointsConfig(("cloud",)))  # type: ignore[attr-defined]
+    config = dataclasses.replace(config, observation=observation)  # type: ignore[type-var]
+    torch.manual_seed(0)
+    policy = config.build(spec)
+    policy.normalizer.fit({**statistics(), "cloud": CLOUD})
+    rows = 8 if config.horizons.obs_steps <= 2 else 3
+    batch = make_batch(config, rows)
+    batch.obs |= pictures_and_clouds(config, rows)
+    if isinstance(policy, TaughtPolicy):
+        teacher = config.diffusion().build(spec)  # type: ignore[attr-defined]
+        teacher.normalizer.fit({**statistics(), "cloud": CLOUD})
+        train(teacher, batch, 3, torch.optim.AdamW(teacher.parameters(), lr=3e-3))
+        policy.learn_from(teacher)
+    policy.prepare([batch])
+    train(policy, batch, 6, torch.optim.AdamW(policy.parameters(), lr=3e-3))
+    policy.eval()
+    before = policy.predict(batch.obs, seeded(0)).values
+    for key in ("camera", "cloud"):
+        other = policy.predict({**batch.obs, key: batch.obs[key].flip(0)}, seeded(0)).values
+        assert not torch.equal(before, other), key
+
+
+RICH = {
+    **SPEC.obs,
+    "camera": ArraySpec((48, 48, 3), "uint8"),
+    "cloud": ArraySpec((5, 3), units=("m",) * 15),
+}
+CLOUD = ArrayStatistics(np.full(15, -1.0), np.ones(15), np.zeros(15), np.full(15, 0.5))
+
+
+def pictures_and_clouds(config: PolicyConfig, rows: int) -> dict[str, torch.Tensor]:
+    """{name: (B, To, …)} at random."""
+    shape, generator = (rows, config.horizons.obs_steps), seeded(5)
+    return {
+        "camera": torch.randint(0, 256, (*shape, 48, 48, 3), dtype=torch.uint8, generator=generator),
+        "cloud": 2 * torch.rand(*shape, 5, 3, generator=generator) - 1,
+    }
 
 
 def test_no_observation_is_refused() -> None:
     config = from_json(yaml.safe_load(CONFIGS[0].read_text()), "policy")
-    with pytest.raises(SpecError, match="at least one state"):
+    with pytest.raises(SpecError, match="at least one observation"):
         config.build(DataSpec({}, SPEC.action))
