@@ -30,6 +30,9 @@ def test_quick_benchmark_writes_its_rows_and_goes_on(tmp_path: Path) -> None:
     assert (bc["denoiser_calls"], diffusion["denoiser_calls"]) == (1, 5)
     assert diffusion["macs_per_chunk"] > bc["macs_per_chunk"] > bc["weights"] / 2
     assert all(row["latency_ms"] > 0 and 0 <= row["value"] <= 1 for row in rows)
+    assert diffusion["difference"] == 0 and bc["difference"] == pytest.approx(
+        bc["value"] - diffusion["value"], abs=1e-3
+    )
     assert "| tabletop/reach | diffusion |" in first.stdout
     again = run(*words)
     assert "imitate train" not in again.stderr

@@ -10,9 +10,8 @@ from imitate.envs.tabletop.reach import ReachConfig
 from imitate.errors import EnvError
 
 CAMERAS = ["env=tabletop/reach", "env.cameras=[front,wrist]", "env.image_size=[48,48]", "env.max_steps=4"]
-TRAIN = [
-    "train.max_steps=2", "train.batch_size=4", "train.evaluations=0", "train.device=cpu", "data.val_fraction=0",
-]  # fmt: skip
+TRAIN = ["train.max_steps=2", "train.batch_size=4", "train.evaluations=0", "train.device=cpu"]
+TRAIN += ["data.val_fraction=0"]
 
 
 def require_drawing() -> None:
