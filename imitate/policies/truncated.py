@@ -8,8 +8,8 @@ What differs from the paper and its code, and why:
 
 - The truncation is a standard deviation, not a share of the noise schedule: 5 % of one schedule is another
   noise than 5 % of the next.
-- A refined chunk is the clean anchor plus an offset, not the noisy one: the noise says nothing about the
-  demonstration, so the network need not learn to take it out again.
+- The network says what a refined chunk is, not how far to move the noisy anchor: it would have to know the
+  anchor under the noise exactly to take it out again.
 - A second step starts from the refined chunk and the noise that was drawn. DDIM would count the way from
   the anchor to the refined chunk as noise, and go back half of it.
 - Where an anchor never is the match, the paper's training says nothing about what becomes of it, and a
@@ -76,14 +76,14 @@ class TruncatedConfig:
     observation: ObservationConfig = field(default_factory=ObservationConfig)
     denoiser: ChunkDecoderConfig = field(default_factory=ChunkDecoderConfig)
     anchors: int = 8
-    truncation_std: float = 0.1
-    inference_steps: int = 1
+    truncation_std: float = 0.4
+    inference_steps: int = 2
     refine: bool = True
     choice: Choice = "sample"
     direct: tuple[str, ...] = ()
     training_modes: int = 4
     score_weight: float = 0.01
-    relaxation: float = 0.05
+    relaxation: float = 1.0
     alternatives: int = 5
     action_normalization: Mode = "minmax"
 
@@ -149,10 +149,8 @@ class Truncated(ObservingPolicy):
         anchors = self.anchors.chunks[chosen]
         start = anchors if self.config.inference_steps == 1 else self._half_refined(anchors, condition)
         step = torch.randint(NOISE_LEVELS, (len(clean),), device=clean.device)
-        layers = self.denoiser.refine(
-            self._noisy(start, torch.randn_like(start), step), start, step, condition
-        )
-        refined = _refined(start, [layer.offset for layer in layers])
+        layers = self.denoiser.refine(self._noisy(start, torch.randn_like(start), step), step, condition)
+        refined = _refined(layers)
         errors = torch.stack([(chunks - clean[:, None]).abs().mean(dim=-1) for chunks in refined]).sum(dim=0)
         errors = errors[:, 0] + self.config.relaxation * errors[:, 1:].mean(dim=1)
         losses = {
@@ -193,8 +191,8 @@ class Truncated(ObservingPolicy):
         chunks, logits = anchors, noise.new_empty(0)
         for level in self._levels():
             step = torch.tensor([level], device=noise.device)
-            layers = self.denoiser.refine(self._noisy(chunks, noise, step), chunks, step, condition)
-            chunks = self._bounded(_refined(chunks, [layer.offset for layer in layers])[-1])
+            layers = self.denoiser.refine(self._noisy(chunks, noise, step), step, condition)
+            chunks = self._bounded(_refined(layers)[-1])
             logits = self._logits(layers)[-1]
         if not self.config.refine:
             chunks = self._bounded(anchors)
@@ -217,8 +215,8 @@ class Truncated(ObservingPolicy):
         half, rest = anchors.tensor_split(2)
         step = torch.tensor(self._levels()[:1], device=anchors.device)
         noisy = self._noisy(half, torch.randn_like(half), step)
-        layers = self.denoiser.refine(noisy, half, step, condition[: len(half)])
-        return torch.cat([self._bounded(_refined(half, [layer.offset for layer in layers])[-1]), rest])
+        layers = self.denoiser.refine(noisy, step, condition[: len(half)])
+        return torch.cat([self._bounded(_refined(layers)[-1]), rest])
 
     def _levels(self) -> list[int]:
         """The noise levels to act with, highest first: each ends its share of all."""
@@ -246,12 +244,11 @@ class Truncated(ObservingPolicy):
         return chunks.clamp(-1.0, 1.0) if self.config.action_normalization == "minmax" else chunks
 
 
-def _refined(start: Tensor, offsets: Sequence[Tensor]) -> list[Tensor]:
+def _refined(layers: Sequence[Refined]) -> list[Tensor]:
     """The chunk after each layer, which adds its offset to what those before it made and does not train."""
-    chunks = []
-    for offset in offsets:
-        chunks.append(start + offset)
-        start = chunks[-1].detach()
+    chunks = [layers[0].offset]
+    for layer in layers[1:]:
+        chunks.append(chunks[-1].detach() + layer.offset)
     return chunks
 
 

@@ -18,7 +18,11 @@ from imitate.types import ArraySpec, Batch, DataSpec
 SPEC = DataSpec({"state": ArraySpec((3,))}, ArraySpec((2,), names=("x", "grip"), units=("m", "")))
 TINY = ChunkDecoderConfig(width=16, heads=2, dropout=0.0)
 CONFIG = TruncatedConfig(
-    Horizons(obs_steps=2, pred_steps=6, action_steps=3), denoiser=TINY, anchors=5, alternatives=3
+    Horizons(obs_steps=2, pred_steps=6, action_steps=3),
+    denoiser=TINY,
+    anchors=5,
+    alternatives=3,
+    inference_steps=1,
 )
 
 
@@ -41,12 +45,18 @@ def obs_of(count: int) -> dict[str, Tensor]:
 def decoder_calls(policy: Truncated) -> list[tuple[Tensor, Tensor, int]]:
     """What the decoder will be given: noisy chunks, clean chunks, and the noise level of the first row."""
     calls: list[tuple[Tensor, Tensor, int]] = []
-    original = policy.denoiser.refine
+    refine_before, noise_before = policy.denoiser.refine, policy._noisy
+    started: list[Tensor] = []
 
-    def refine(noisy: Tensor, start: Tensor, step: Tensor, condition: Tensor) -> Any:
-        calls.append((noisy, start, int(step[0])))
-        return original(noisy, start, step, condition)
+    def noised(chunks: Tensor, noise: Tensor, step: Tensor) -> Tensor:
+        started.append(chunks)
+        return noise_before(chunks, noise, step)
 
+    def refine(noisy: Tensor, step: Tensor, condition: Tensor) -> Any:
+        calls.append((noisy, started.pop(), int(step[0])))
+        return refine_before(noisy, step, condition)
+
+    policy._noisy = noised  # type: ignore[method-assign]
     policy.denoiser.refine = refine  # type: ignore[method-assign]
     return calls
 

@@ -2,7 +2,7 @@
 
 The decoder of DiffusionDrive (Liao et al., arXiv 2411.15139), for action chunks: a token embeds its noisy
 chunk, attends to the observation's tokens and passes a feed-forward net whose input is scaled and shifted
-by the noise level; a head then moves the chunk. The next layer also embeds where the chunk was moved to.
+by the noise level; a head then says what the chunk is. The next layer embeds that too, and corrects it.
 Tokens do not see each other, so any number of candidates shares one encoded observation. Here the
 observation scales and shifts, too (FiLM): a few state tokens alone are a weak condition.
 
@@ -66,7 +66,9 @@ class ChunkDecoderConfig(DenoiserConfig):
 
 @dataclass(frozen=True)
 class Refined:
-    """What one layer makes of K chunks: their features (B, K, D) and how far to move them (B, K, Tp, Da).
+    """What one layer makes of K chunks: their features (B, K, D) and an offset (B, K, Tp, Da).
+
+    The offset is added to what the layers before it said that the chunks are.
 
     `routing` is what the layer's router said, where there are experts.
     """
@@ -109,21 +111,20 @@ class ChunkDecoder(Denoiser):
 
     def forward(self, noisy: Tensor, step: Tensor, condition: Tensor) -> Tensor:
         """Predict (B, Tp, Da); see Denoiser."""
-        start = torch.zeros_like(noisy)[:, None]
-        layers = self.refine(noisy[:, None], start, step, condition)
+        layers = self.refine(noisy[:, None], step, condition)
         return torch.stack([layer.offset for layer in layers]).sum(dim=0)[:, 0]
 
-    def refine(self, noisy: Tensor, start: Tensor, step: Tensor, condition: Tensor) -> list[Refined]:
+    def refine(self, noisy: Tensor, step: Tensor, condition: Tensor) -> list[Refined]:
         """What each layer makes of the chunks `noisy` (B, K, Tp, Da) at noise levels `step` (B,) or (1,).
 
-        Offsets of all layers are to be added to `start` (B, K, Tp, Da). A layer sees what those before it
-        made of the chunk, but sends no gradient back through it.
+        The offsets of all layers add up to the chunks. A layer sees what those before it made of the chunk,
+        but sends no gradient back through it.
         """
         obs_size = self.obs_shape[0] * self.obs_shape[1]
         keys_values = condition[:, :obs_size].unflatten(1, self.obs_shape).chunk(len(self.layers), dim=-1)
         modulations = self.condition(step, condition[:, obs_size:])
         level = self._level(step)
-        x, seen, refined = noisy.new_zeros(()), noisy, []
+        x, seen, chunk, refined = noisy.new_zeros(()), noisy, torch.zeros_like(noisy), []
         for index, layer in enumerate(self.layers):
             routings: list[Routing] = []
             embedded = x + self.enter[index](seen.flatten(2))
@@ -131,8 +132,7 @@ class ChunkDecoder(Denoiser):
             offset = full_precision_linear(self.heads[index], self.norms[index](x))  # type: ignore[arg-type]
             offset = offset.unflatten(-1, self.chunk_shape)
             refined.append(Refined(x, offset, routings[0] if routings else None))
-            start = start + offset.detach()
-            seen = start
+            seen = chunk = chunk + offset.detach()
         return refined
 
     def _level(self, step: Tensor) -> Tensor:
