@@ -1,11 +1,17 @@
 """The benchmark of policies in small: its rows, and that what is done is not done again."""
 
+import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+from imitate.policies.diffusion import DiffusionConfig
+from imitate.policies.truncated import TruncatedConfig
+from imitate.types import ArraySpec, DataSpec
 
 SCRIPT = Path(__file__).parents[1] / "scripts/benchmarks/policies"
 
@@ -37,6 +43,17 @@ def test_quick_benchmark_writes_its_rows_and_goes_on(tmp_path: Path) -> None:
     again = run(*words)
     assert "imitate train" not in again.stderr
     assert json.loads((tmp_path / "rows.json").read_text()) == rows
+
+
+def test_calls_of_the_denoiser_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    cost = importlib.import_module("policy_cost")
+    spec = DataSpec({"x": ArraySpec((2,))}, ArraySpec((2,)))
+    obs = {"x": torch.zeros(1, 2, 2)}
+    for config, calls in ((TruncatedConfig(), 2), (DiffusionConfig(inference_steps=4), 4)):
+        policy = config.build(spec).eval()
+        found = cost.calls_of_denoiser(policy, lambda p=policy: p.predict(obs, torch.Generator()))
+        assert found == calls
 
 
 def test_unknown_names_are_answered_with_the_known_ones() -> None:

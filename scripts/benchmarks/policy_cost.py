@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from imitate.checkpoint import load_policy
+from imitate.policies.nets.chunk_decoder import ChunkDecoder
 from imitate.policy import Policy
 
 REPEATS = 30
@@ -56,7 +57,9 @@ def calls_of_denoiser(policy: Policy, chunk: Callable[[], None]) -> int:
         nonlocal calls
         calls += 1
 
-    hook = denoiser.register_forward_hook(count)
+    # Truncated diffusion asks the decoder for several chunks at once, past its forward.
+    called = denoiser.layers[0] if isinstance(denoiser, ChunkDecoder) else denoiser
+    hook = called.register_forward_hook(count)
     chunk()
     hook.remove()
     return calls
