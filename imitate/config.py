@@ -80,8 +80,10 @@ def _compose(verb: str, overrides: list[str]) -> DictConfig:
 
 
 def _in_hydras_words(verb: str, override: str) -> str:
-    """Hydra says "~env" for "env=null", none of a group, and "++key=value" for a key that is new."""
+    """Hydra says "~env" for "env=null", none of a group, "++key=value" for a new key, and quotes "a=b"."""
     key, _, value = override.partition("=")
+    if "=" in value and value[0] not in "\"'[{":
+        override = '{}="{}"'.format(key, value.replace('"', '\\"'))
     if verb in OPEN_KEYS and key.startswith(f"{OPEN_KEYS[verb]}."):
         return f"++{override}"
     return f"~{key}" if value == "null" and options(key) else override

@@ -121,3 +121,9 @@ def test_a_misspelt_choice_is_answered_in_one_line(group: str) -> None:
 def test_every_verb_of_the_design_is_there() -> None:
     design = "collect import inspect report train rollout compare list"
     assert set(design.split()) <= set(verbs())
+
+
+@pytest.mark.parametrize("path", ["runs/lr=0.1", 'a="b"=c', "back\\slash=1", "plain", "'quoted=1'"])
+def test_values_may_hold_an_equals_sign(path: str) -> None:
+    found = compose("rollout", [f"checkpoint={path}", "out=o"]).checkpoint
+    assert found == path.strip("'")
