@@ -18,6 +18,7 @@ Keys:
     style           an expert style, or a list of which each episode draws one; null: the usual one
     expert_noise    Gaussian noise on the expert's action, recorded; in fractions of half the action range
     system_noise    the same on what is executed, not recorded
+    wander_steps    length of an excursion that has nothing to do with the task, as a fault to find; 0: none
     keep_failures   also store, and count, episodes without success
     workers         processes that make episodes, 0 for none besides this one; the result is the same
 """
@@ -42,13 +43,14 @@ class CollectCommand:
     style: str | tuple[str, ...] | None
     expert_noise: float
     system_noise: float
+    wander_steps: int
     keep_failures: bool
     workers: int
 
     def run(self, progress: Progress) -> Outcome:
         """Collect, and say what the store holds."""
         styles = (self.style,) if isinstance(self.style, str) else self.style or ()
-        recipe = Recipe(self.env, styles, self.expert_noise, self.system_noise)
+        recipe = Recipe(self.env, styles, self.expert_noise, self.system_noise, self.wander_steps)
         found = collect(
             recipe,
             self.episodes,

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from imitate.env import Env, EnvConfig, clipped
+from imitate.collection.wandering import Wandering
+from imitate.env import Env, EnvConfig, Expert, clipped
 from imitate.errors import ConfigError, EnvError
 from imitate.parts import to_json
 from imitate.types import ArraySpec, Episode
 
 SOURCE = "scripted expert"
 # One random stream per purpose: turning one knob leaves what the others draw as it was.
-STYLE_STREAM, EXPERT_STREAM, SYSTEM_STREAM = range(3)
+STYLE_STREAM, EXPERT_STREAM, SYSTEM_STREAM, WANDER_STREAM = range(4)
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,15 @@ class Recipe:
     styles: each episode draws one of these by its seed, repeat a name to weigh it; empty: the environment's
     own choice. expert_noise, system_noise: standard deviation of Gaussian noise as a fraction of half the
     action range. Expert noise is part of the recorded action. System noise is added afterwards: the recorded
-    action is what the expert chose, and the environment executes something else.
+    action is what the expert chose, and the environment executes something else. wander_steps: length of an
+    excursion that has nothing to do with the task, 0 for none.
     """
 
     env: EnvConfig
     styles: tuple[str, ...] = ()
     expert_noise: float = 0.0
     system_noise: float = 0.0
+    wander_steps: int = 0
 
     def __post_init__(self) -> None:
         for name in ("expert_noise", "system_noise"):
@@ -43,6 +46,9 @@ class Recipe:
                     f"{name} is {value:g}, expected a fraction of half the action range, 0 or more"
                 )
 
+        if self.wander_steps < 0:
+            raise ConfigError(f"wander_steps is {self.wander_steps}, expected 0 or more")
+
     def to_json(self) -> dict[str, Any]:
         """The recipe as plain JSON, as every episode's metadata holds it."""
         return {
@@ -50,6 +56,8 @@ class Recipe:
             "styles": list(self.styles),
             "expert_noise": self.expert_noise,
             "system_noise": self.system_noise,
+            # Left out where there is none, so that stores from before it was known can be added to.
+            **({"wander_steps": self.wander_steps} if self.wander_steps else {}),
         }
 
     def require_possible(self, env: Env) -> None:
@@ -57,8 +65,17 @@ class Recipe:
         env.reset(seed=0)
         for style in self.styles or (None,):
             env.expert(style)
-        if (self.expert_noise or self.system_noise) and not env.data_spec.action.low:
+        disturbed = self.expert_noise or self.system_noise or self.wander_steps
+        if disturbed and not env.data_spec.action.low:
             raise EnvError(f"{type(env).__name__} gives no range of its action, so noise has no scale")
+
+    def expert(self, env: Env, seed: int) -> Expert:
+        """Who demonstrates the episode of `seed`, to which `env` was just reset."""
+        expert = env.expert(_style(seed, self.styles))
+        if not self.wander_steps:
+            return expert
+        rng = np.random.default_rng((seed, WANDER_STREAM))
+        return Wandering(expert, env.data_spec.action, self.wander_steps, rng)
 
 
 def demonstrate(env: Env, recipe: Recipe, seed: int) -> Episode:
@@ -68,7 +85,7 @@ def demonstrate(env: Env, recipe: Recipe, seed: int) -> Episode:
     system_noise = _noise(seed, SYSTEM_STREAM, recipe.system_noise, spec)
     style = _style(seed, recipe.styles)
     seen, info = env.reset(seed=seed)
-    expert = env.expert(style)
+    expert = recipe.expert(env, seed)
     observations, actions, is_over = [], [], False
     while not is_over:
         # Rounded as it is stored, so that replaying the stored action repeats the episode bitwise.

@@ -27,9 +27,25 @@ START_Y_M, GOAL_Y_M = -0.8, 0.8
 START_SPREAD_M, OBSTACLE_SPREAD_M, GOAL_SPREAD_M = 0.1, 0.05, 0.2
 
 CRUISE_M_S = 0.5
-SIDES = {"left": -1.0, "right": 1.0}
+USUAL_STYLES = ("left", "right")
 VIA_ASIDE_M = 0.42
 VIA_RADIUS_M = 0.08
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a demonstrator passes: `side` -1 left, 1 right, as seen on the way; `pace` scales its speed."""
+
+    side: float
+    pace: float = 1.0
+
+
+STYLES = {
+    "left": Style(-1.0),
+    "right": Style(1.0),
+    "slow_left": Style(-1.0, pace=0.5),
+    "slow_right": Style(1.0, pace=0.5),
+}
 
 PICTURE_PX = 480
 
@@ -75,7 +91,7 @@ class PointObstacle(Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": RATE_HZ}  # noqa: RUF012
     success_definition = "the mass came within 8 cm of the goal's centre and never touched the obstacle"
-    expert_styles = tuple(SIDES)
+    expert_styles = tuple(STYLES)
 
     def __init__(self, config: PointObstacleConfig) -> None:
         speed = _plane("velocity", "m/s", MAX_SPEED_M_S)
@@ -99,7 +115,7 @@ class PointObstacle(Env):
         self._obstacle = rng.uniform(-OBSTACLE_SPREAD_M, OBSTACLE_SPREAD_M, 2)
         self._goal = np.array([rng.uniform(-GOAL_SPREAD_M, GOAL_SPREAD_M), GOAL_Y_M])
         self._velocity = np.zeros(2)
-        self._drawn_style = str(rng.choice(self.expert_styles))
+        self._drawn_style = str(rng.choice(USUAL_STYLES))
         self._path = [self._position]
         self._is_reached = False
         return self._observe(), self._info()
@@ -119,10 +135,10 @@ class PointObstacle(Env):
         return self._observe(), float(self._is_reached), is_over, is_late, self._info()
 
     def expert(self, style: str | None = None) -> "SideExpert":
-        """The demonstrator that passes on the side `style`; without one, on the side drawn with the seed."""
-        if style is not None and style not in SIDES:
-            raise EnvError(f"expert style {style!r} does not exist{nearest(style, SIDES)}")
-        return SideExpert(self, SIDES[style or self._drawn_style])
+        """The demonstrator of `style`; without one, it passes on the side that was drawn with the seed."""
+        if style is not None and style not in STYLES:
+            raise EnvError(f"expert style {style!r} does not exist{nearest(style, STYLES)}")
+        return SideExpert(self, STYLES[style or self._drawn_style])
 
     def wanted_velocity(self, side: float) -> np.ndarray:
         """The expert's action here: to the via-point beside the obstacle, and once past it to the goal."""
@@ -161,14 +177,14 @@ class PointObstacle(Env):
 
 @dataclass(frozen=True)
 class SideExpert:
-    """Passes the obstacle of `env` on one `side`: -1 left, 1 right, as seen on the way to the goal."""
+    """Passes the obstacle of `env` in `style`."""
 
     env: PointObstacle
-    side: float
+    style: Style
 
     def act(self) -> np.ndarray:
         """The wanted velocity (2,) m/s."""
-        return self.env.wanted_velocity(self.side)
+        return self.env.wanted_velocity(self.style.side) * np.float32(self.style.pace)
 
 
 def distance_to_segment(point: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
