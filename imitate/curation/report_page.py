@@ -7,7 +7,17 @@ import numpy as np
 
 from imitate import __version__
 from imitate.curation import figures
+from imitate.curation.browse import browser_section
+from imitate.curation.episode_viewer import asset, scripts, viewer
 from imitate.curation.measurement import Measurement
+from imitate.curation.page_correlations import correlation_section
+from imitate.curation.page_distributions import distribution_section
+from imitate.curation.page_groups import group_section
+from imitate.curation.page_health import duplicates_section, health_section, removal_section
+from imitate.curation.page_pictures import episode_pictures
+from imitate.curation.page_places import hex_map, maps
+from imitate.curation.page_subject import JudgedMeasurement
+from imitate.curation.page_traces import page_data, score_curves, signal_curves
 from imitate.curation.tables import dimension_table, episode_table, group_table
 from imitate.curation.verdict import SIGNS, Finding, summary
 from imitate.datasets.episode_store import ACTION, EpisodeStore
@@ -15,6 +25,7 @@ from imitate.page import (
     Html,
     amount,
     card,
+    data_block,
     facts,
     grid,
     headline,
@@ -42,6 +53,41 @@ def report_page(store: EpisodeStore, measured: Measurement, found: list[Finding]
         _episodes(measured),
         _provenance(store, out),
     )
+
+
+def full_report_page(
+    store: EpisodeStore, measured: JudgedMeasurement, found: list[Finding], out: Path
+) -> str:
+    """The whole document."""
+    hexes = hex_map(measured)
+    curves = [*signal_curves(measured), *score_curves(measured)]
+    parts = [
+        _verdict(store, measured, found),
+        _advice(measured),
+        removal_section(measured),
+        browser_section(measured, episode_pictures(store, measured)),
+        maps(measured, hexes),
+        group_section(measured),
+        distribution_section(measured),
+        _consistency(measured),
+        correlation_section(measured),
+        duplicates_section(measured),
+        health_section(measured),
+        _contents(store, measured),
+        _samples(store, measured),
+        _dimensions(measured),
+        _provenance(store, out),
+        viewer(curves),
+        data_block("data", page_data(measured, hexes)),
+    ]
+    shown = [part for part in parts if part is not None]
+    return render(f"Report of {store.path.name}", *shown, style=asset("page_report.css"), scripts=scripts())
+
+
+def _advice(measured: JudgedMeasurement) -> Html | None:
+    if not measured.advice:
+        return None
+    return section("What to do", tag("ol", *(tag("li", text) for text in measured.advice), class_="advice"))
 
 
 def _verdict(store: EpisodeStore, measured: Measurement, found: list[Finding]) -> Html:
@@ -133,7 +179,19 @@ def _grounds(measured: Measurement) -> Html:
         "Third difference of the recorded action in standard deviations; lower is smoother. Noise and "
         "teleoperation jumps raise it.",
     )
-    disagreement = figures.score_chart(
+    disagreement = _disagreement(measured)
+    charts = [figures.length_chart(measured), figures.agreement_chart(measured), disagreement, jerk]
+    charts += figures.coverage_charts(measured)
+    return section("Lengths, consistency, smoothness, coverage", grid(c for c in charts if c is not None))
+
+
+def _consistency(measured: Measurement) -> Html:
+    charts = [figures.agreement_chart(measured), _disagreement(measured), *figures.coverage_charts(measured)]
+    return section("Consistency and starts", grid(c for c in charts if c is not None))
+
+
+def _disagreement(measured: Measurement) -> Html | None:
+    return figures.score_chart(
         measured,
         "disagreement",
         "Episodes that act unlike the others",
@@ -141,9 +199,6 @@ def _grounds(measured: Measurement) -> Html:
         "Each episode's part of the comparison beside. A high value may be a fault or the only good example "
         "of another strategy: look before removing it.",
     )
-    charts = [figures.length_chart(measured), figures.agreement_chart(measured), disagreement, jerk]
-    charts += figures.coverage_charts(measured)
-    return section("Lengths, consistency, smoothness, coverage", grid(c for c in charts if c is not None))
 
 
 def _dimensions(measured: Measurement) -> Html:

@@ -7,16 +7,30 @@ are base64 data URIs, and the page forbids itself (content security policy) to l
 
 from imitate.page.charts import chart, interval_bar, outcome_strip, sparkline
 from imitate.page.markup import Html, amount, joined, paragraph, percent, table, tag
-from imitate.page.shell import card, facts, grid, headline, picture, render, section, video, write_whole
+from imitate.page.shell import (
+    card,
+    data_block,
+    facts,
+    grid,
+    headline,
+    image_address,
+    picture,
+    render,
+    section,
+    video,
+    write_whole,
+)
 
 __all__ = [
     "Html",
     "amount",
     "card",
     "chart",
+    "data_block",
     "facts",
     "grid",
     "headline",
+    "image_address",
     "interval_bar",
     "joined",
     "outcome_strip",

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-VOID_TAGS = frozenset({"br", "hr", "img", "meta"})
+VOID_TAGS = frozenset({"br", "hr", "img", "input", "meta"})
 
 
 class Html(str):

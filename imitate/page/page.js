@@ -1,7 +1,7 @@
 "use strict";
-// A click on a table head sorts by that column; a second click turns the order round.
+// A click or Enter on a table head sorts by that column; a second one turns the order round.
 function valueOf(row, column) {
-  const text = row.cells[column].textContent.trim().replace(/[, %]/g, "").replace("−", "-");
+  const text = row.cells[column].textContent.trim().replace(/[, %]/g, "").replace(/−/g, "-");
   return text !== "" && !isNaN(text) ? Number(text) : row.cells[column].textContent.trim();
 }
 function compare(a, b) {
@@ -10,6 +10,10 @@ function compare(a, b) {
   return a.localeCompare(b);
 }
 document.querySelectorAll("thead th").forEach((head) => {
+  head.tabIndex = 0;
+  head.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") head.click();
+  });
   head.addEventListener("click", () => {
     const body = head.closest("table").tBodies[0];
     const falling = head.getAttribute("aria-sort") === "ascending";

@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import io
+import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,9 +19,7 @@ from imitate.errors import DataError
 from imitate.page.markup import Html, joined, paragraph, tag
 
 # The browser itself refuses to fetch anything: all there is stands in the page. Only our own script runs.
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; script-src '{script}'"
-)
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; script-src {scripts}"
 PICTURE_PIXELS = 200
 
 
@@ -27,25 +27,40 @@ def _asset(name: str) -> str:
     return resources.files("imitate.page").joinpath(name).read_text(encoding="utf-8")
 
 
-def render(title: str, *content: object) -> str:
-    """A whole HTML document with `title` (plain text) around `content`."""
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+def render(title: str, *content: object, style: str = "", scripts: Sequence[str] = ()) -> str:
+    """A whole HTML document with `title` (plain text) around `content`.
+
+    `style` (CSS) and `scripts` (JavaScript, run in order) are trusted text of this project, added to what
+    every page has; only scripts given here may run.
+    """
+    sources = [_asset("page.js"), *scripts]
+    policy = POLICY.format(scripts=" ".join(map(_fingerprint, sources)))
     head = joined(
         [
             tag("meta", charset="utf-8"),
-            tag(
-                "meta", http_equiv="Content-Security-Policy", content=POLICY.format(script=f"sha256-{digest}")
-            ),
+            tag("meta", http_equiv="Content-Security-Policy", content=policy),
             tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
             tag("meta", name="color-scheme", content="light dark"),
             tag("title", title),
-            tag("style", Html(_asset("page.css"))),
+            tag("style", Html(_asset("page.css") + style)),
         ],
         "\n",
     )
-    body = joined([tag("main", joined(content, "\n")), tag("script", Html(script))], "\n")
+    running = (tag("script", Html(source)) for source in sources)
+    body = joined([tag("main", joined(content, "\n")), *running], "\n")
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
+
+
+def _fingerprint(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def data_block(name: str, content: object) -> Html:
+    """Plain JSON values for the page's scripts: `JSON.parse` of the text of the element with id `name`."""
+    text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # The only way out of a script element is its end tag, and the only way in again a comment.
+    return tag("script", Html(text.replace("<", "\\u003c")), type="application/json", id=name)
 
 
 def write_whole(path: Path, document: str) -> Path:
@@ -95,13 +110,16 @@ def grid(items: Iterable[object], columns: int = 3) -> Html:
 def picture(pixels: np.ndarray, caption: object) -> Html:
     """A small image (H, W, 3) uint8 embedded as PNG; large ones are thinned to about 200 pixels."""
     step = max(1, round(max(pixels.shape[:2]) / PICTURE_PIXELS))
-    source = _image_address(pixels[::step, ::step], "png")
+    source = image_address(np.ascontiguousarray(pixels[::step, ::step]), "png")
     return tag("figure", tag("img", src=source, alt=caption, class_="picture"), tag("figcaption", caption))
 
 
-def _image_address(pixels: np.ndarray, kind: str) -> Html:
+def image_address(pixels: np.ndarray, kind: str, **options: Any) -> Html:
+    """An image (H, W, 3) uint8 as a data address, `kind` png, jpeg or webp with its Pillow `options`."""
     buffer = io.BytesIO()
-    imsave(buffer, np.ascontiguousarray(pixels), format=kind)
+    # Without this a PNG carries the name of the program that wrote it, longer than a small image.
+    named: Any = {"Software": None} if kind == "png" else None
+    imsave(buffer, pixels, format=kind, metadata=named, pil_kwargs=options)
     return Html(f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}")
 
 
@@ -142,4 +160,4 @@ def _first_frame(path: Path) -> Html | None:
             frame = next(container.decode(video=0), None)
     except (av.error.FFmpegError, IndexError):
         return None
-    return None if frame is None else _image_address(frame.to_ndarray(format="rgb24"), "jpeg")
+    return None if frame is None else image_address(frame.to_ndarray(format="rgb24"), "jpeg")

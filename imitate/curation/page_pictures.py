@@ -1,0 +1,96 @@
+"""Small pictures of every episode: camera frames where there are any, else the action as a colour strip."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from imitate.curation.measurement import Measurement
+from imitate.datasets.episode_store import ACTION, EpisodeStore
+from imitate.datasets.stored_array import StoredArray
+from imitate.page import Html, image_address, joined, tag
+
+SIDE = 80
+QUALITY = 55
+# All pictures of a page together, so that one of 500 episodes stays easy to send.
+BUDGET_BYTES = 2_600_000
+MAX_FRAMES, MIN_FRAMES = 7, 3
+STRIP_CELLS, STRIP_ROWS = 40, 8
+# Blue below the mean, orange above: apart for colour-blind readers, and the mean pale.
+LOW, MIDDLE, HIGH = np.array([[0, 84, 147], [244, 244, 244], [196, 84, 0]], np.float64)
+
+
+def episode_pictures(store: EpisodeStore, measured: Measurement) -> list[Html]:
+    """One picture or row of pictures for each episode.
+
+    Of the first camera, frames evenly spaced from first to last; first, middle and last make up the
+    thumbnail, the others wait for the viewer. Without a camera, the action as a strip.
+    """
+    camera = next((key for key, spec in store.spec.obs.items() if spec.is_image), None)
+    if camera is None:
+        return [_strip(measured, i) for i in range(len(measured.episodes))]
+    frames = store.array(camera)
+    count = _frame_count(_small(frames[0]), len(measured.episodes))
+    steps = [_spread(episode.record.steps, count) for episode in measured.episodes]
+    rows = np.concatenate([start + own for start, own in zip(measured.starts, steps, strict=True)])
+    small = iter(_read(frames, rows))
+    return [
+        joined(_frame(next(small), int(step), step == own[len(own) // 2]) for step in own) for own in steps
+    ]
+
+
+def _spread(steps: int, count: int) -> np.ndarray:
+    return np.unique(np.linspace(0, steps - 1, count).round().astype(int))
+
+
+def _read(frames: StoredArray, rows: np.ndarray) -> Iterator[Html]:
+    """The pictures of `rows` (K,), rising. Each chunk is read once: reading one row costs as much."""
+    for chunk in np.unique(rows // frames.chunk_rows):
+        here = rows[rows // frames.chunk_rows == chunk]
+        first = int(here[0])
+        block = frames[first : int(here[-1]) + 1]
+        yield from (_small(block[row - first]) for row in here)
+
+
+def _frame_count(sample: Html, episodes: int) -> int:
+    """How many frames of the size of `sample` each episode may have; odd, so that one is the middle."""
+    affordable = int(BUDGET_BYTES / (len(sample) * max(1, episodes)))
+    return max(MIN_FRAMES, min(MAX_FRAMES, affordable - 1 + affordable % 2))
+
+
+def _frame(source: Html, step: int, middle: bool) -> Html:
+    look = "middle" if middle else None
+    return tag("img", src=source, alt=f"step {step}", data_step=step, class_=look)
+
+
+def _small(pixels: np.ndarray) -> Html:
+    return image_address(thinned(pixels, SIDE), "webp", quality=QUALITY)
+
+
+def thinned(pixels: np.ndarray, side: int) -> np.ndarray:
+    """An image (H, W, 3) uint8 averaged over squares so that its longer side is about `side` pixels."""
+    step = max(1, round(max(pixels.shape[:2]) / side))
+    height, width = (size // step for size in pixels.shape[:2])
+    squares = pixels[: height * step, : width * step].reshape(height, step, width, step, 3)
+    return np.ascontiguousarray(squares.mean(axis=(1, 3)).round().astype(np.uint8))
+
+
+def _strip(measured: Measurement, index: int) -> Html:
+    """The action over time, one row per dimension: blue below the mean of the data set, orange above."""
+    action = measured.arrays[ACTION][measured.slice_of(index)].reshape(
+        measured.episodes[index].record.steps, -1
+    )
+    cells = np.linspace(0, len(action) - 1, min(STRIP_CELLS, len(action))).round().astype(int)
+    ranges = [one for one in measured.ranges[ACTION] if one.std > 0][:STRIP_ROWS]
+    columns = [i for i, one in enumerate(measured.ranges[ACTION]) if one.std > 0][:STRIP_ROWS]
+    if not columns:
+        return Html("")
+    mean, std = (np.array([getattr(one, name) for one in ranges]) for name in ("mean", "std"))
+    values = np.nan_to_num((action[cells][:, columns].T - mean[:, None]) / std[:, None])
+    return tag("img", src=image_address(diverging(values / 2), "png"), alt="action over time", class_="strip")
+
+
+def diverging(values: np.ndarray) -> np.ndarray:
+    """Colours (…, 3) uint8 for `values` in [-1, 1], 0 being pale; values beyond are taken as the end."""
+    share = np.clip(np.abs(values), 0, 1)[..., None]
+    ends = np.where(values[..., None] < 0, LOW, HIGH)
+    return (MIDDLE + share * (ends - MIDDLE)).round().astype(np.uint8)
