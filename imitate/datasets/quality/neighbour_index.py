@@ -179,7 +179,7 @@ class NeighbourIndex:
     def _inverted(self) -> Any:
         points = self.features[self._thinned]
         lists = int(LISTS_PER_ROOT * np.sqrt(len(points)))
-        index = faiss.index_factory(points.shape[1], f"IVF{lists},Flat")
+        index: Any = faiss.index_factory(points.shape[1], f"IVF{lists},Flat")
         index.cp.niter, index.cp.seed = ROUNDS, self.seed
         index.cp.max_points_per_centroid = TRAINED_PER_LIST
         count = min(len(points), TRAINED_PER_LIST * lists)
