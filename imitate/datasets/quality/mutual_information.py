@@ -19,7 +19,6 @@ STATE_DIMS, ACTION_DIMS = 12, 6
 BATCH, PASSES = 1024, 4
 NEAREST = (5, 6, 7)
 CLIPPED = (0.01, 0.99)
-EXAMINED_ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -38,12 +37,12 @@ class MutualInformation:
 def mutual_information(frames: Frames, seed: int = 0) -> MutualInformation:
     """Contribution of each row to the information between its state and the four actions from there on.
 
-    Four passes over all rows, or over 100,000 of them, in random batches of 1024, with the 5th, 6th and 7th
+    Four passes over all rows, or over 50,000 of them, in random batches of 1024, with the 5th, 6th and 7th
     nearest neighbour, all averaged. `seed` draws the batches. Says nothing where state or action is constant
     or there are fewer than eight rows.
     """
     nothing = np.full(len(frames), np.nan)
-    rows = examined_rows(len(frames), EXAMINED_ROWS, seed)
+    rows = examined_rows(len(frames), seed=seed)
     if len(rows) <= max(NEAREST) or not frames.state.shape[1] or not frames.action.shape[1]:
         return MutualInformation(nothing, float("nan"))
     generator = np.random.default_rng(seed)
@@ -81,8 +80,8 @@ def contributions(state: np.ndarray, action: np.ndarray) -> np.ndarray:
 def _distances(points: np.ndarray) -> np.ndarray:
     """Squared distances (B, B), 0 to itself: squares keep the order, which is all that is asked of them."""
     centred = points - points.mean(axis=0)
-    squares = np.sum(centred**2, axis=1)
-    squared = squares[:, None] + squares - 2 * (centred @ centred.T)
+    squares, ones = np.sum(centred**2, axis=1, keepdims=True), np.ones((len(points), 1))
+    squared = np.hstack([centred, squares, ones]) @ np.hstack([-2 * centred, ones, squares]).T
     np.fill_diagonal(squared, -1.0)  # below any rounding of the others, so that it always comes first
     return squared
 

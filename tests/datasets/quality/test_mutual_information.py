@@ -47,7 +47,7 @@ def test_noisy_demonstrations_contribute_less() -> None:
 
 
 def test_contributions_are_standardised_and_repeatable() -> None:
-    frames = demonstrations([0.01] * 40)
+    frames = demonstrations([0.01] * 12)
     first, second = mutual_information(frames), mutual_information(frames)
     assert np.array_equal(first.contribution, second.contribution) and first.nats == second.nats
     assert first.contribution.mean() == pytest.approx(0, abs=1e-9)
