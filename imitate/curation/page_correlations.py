@@ -66,4 +66,6 @@ def _cell(value: float, a: str, b: str) -> Html:
         return tag("td", "–", title=f"{a} and {b}: cannot be told")
     shade = round(abs(value) * SHADES)
     look = f"{'above' if value > 0 else 'below'}{shade}" if shade else None
-    return tag("td", f"{value:.1f}".replace("-", "−"), class_=look, title=f"{a} and {b}")
+    return tag(
+        "td", f"{value:.1f}".replace("-0.0", "0.0").replace("-", "−"), class_=look, title=f"{a} and {b}"
+    )

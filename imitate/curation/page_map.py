@@ -10,6 +10,7 @@ WIDTH, HEIGHT = 400.0, 280.0
 COLUMNS = 26
 # A place needs this many steps, from this many episodes, before its mean says anything.
 PLACE_STEPS, PLACE_EPISODES = 8, 3
+SHRINK = 30
 EDGE = 0.005
 
 
@@ -81,12 +82,14 @@ class HexMap:
     def places(self, values: np.ndarray, count: int = 5) -> list[int]:
         """The hexagons with the highest mean of `values` (N,), no two of them touching.
 
-        Only hexagons with enough steps of enough episodes are considered.
+        Only hexagons with enough steps of enough episodes are considered, and each mean counts as if
+        SHRINK ordinary steps were there besides, so that a few wild steps do not outrank a crowd.
         """
         means = self.means(values)
         fair = (self.counts >= PLACE_STEPS) & (self.episodes >= PLACE_EPISODES) & np.isfinite(means)
+        excess = (means - np.mean(values[np.isfinite(values)])) * self.counts / (self.counts + SHRINK)
         chosen: list[int] = []
-        for place in np.argsort(np.where(fair, -means, np.inf), kind="stable")[: fair.sum()]:
+        for place in np.argsort(np.where(fair, -excess, np.inf), kind="stable")[: fair.sum()]:
             gaps = np.linalg.norm(self.centres[chosen] - self.centres[place], axis=1)
             if len(chosen) < count and (gaps > 2.5 * self.radius).all():
                 chosen.append(int(place))

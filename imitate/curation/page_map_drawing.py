@@ -75,7 +75,7 @@ def _sizes(counts: np.ndarray) -> np.ndarray:
 
 def _cell(hexes: HexMap, b: int, mean: float, shade: int, size: float) -> Html:
     x, y = hexes.centres[b]
-    words = f"{amount(float(mean))}: {_count(int(hexes.counts[b]), 'step')} of "
+    words = f"mean {amount(float(mean))}, {_count(int(hexes.counts[b]), 'step')} of "
     said = tag("title", words + _count(int(hexes.episodes[b]), "episode"))
     look = f"q{shade}" if shade >= 0 else "unknown"
     place = f"translate({x:.1f} {y:.1f})scale({size:.1f})"

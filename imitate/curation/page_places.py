@@ -12,7 +12,7 @@ FIRST = ("divergence", "diversity")
 EXAMPLES = 4
 TITLES = {
     "divergence": "Action divergence: where demonstrators disagree",
-    "diversity": "Transition diversity: where the same action leads to different places",
+    "diversity": "Transition diversity: where outcomes vary",
 }
 
 
