@@ -1,5 +1,7 @@
 """How a score is spread over the episodes, those that are kept apart from those that are not."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -15,43 +17,39 @@ BINS = 24
 TAIL = 0.99
 
 
+@dataclass(frozen=True)
+class Spread:
+    """One score of every episode, `values` (E,), with what to write above, below and along it."""
+
+    title: str
+    label: str
+    values: np.ndarray
+    note: str = ""
+
+
 def distribution_section(measured: JudgedMeasurement) -> Html:
     """Length, smoothness and quality of the episodes."""
     kept = np.array([episode.keep for episode in measured.episodes])
-    charts = [
-        distribution(values, kept, title, label, edges(values), note)
-        for title, label, values, note in distributed(measured)
-    ]
+    charts = [distribution(one, kept, edges(one.values)) for one in distributed(measured)]
     intro = "Episodes that the keep-list leaves out are drawn on top of the others, hatched."
     return section("Length, smoothness, quality", grid(charts), intro=intro)
 
 
-def distributed(measured: JudgedMeasurement) -> list[tuple[str, str, np.ndarray, str]]:
-    """Title, axis label, values (E,) and note of every distribution that can be told."""
+def distributed(measured: JudgedMeasurement) -> list[Spread]:
+    """What is drawn: of length, jerk, spectral smoothness and quality those that can be told."""
     seconds = not np.isnan(measured.score("duration_s")).any()
-    length = "duration_s" if seconds else "steps"
+    length = measured.score("duration_s" if seconds else "steps")
     quality = np.array([episode.quality for episode in measured.episodes])
+    jerk = "mean squared jerk, × median episode"
     found = [
-        (
-            "Length of the demonstrations",
-            f"length [{'s' if seconds else 'steps'}]",
-            measured.score(length),
-            "",
-        ),
-        (
-            "Jerk of the actions",
-            "mean squared jerk, × median episode",
-            relative_jerk(measured),
-            "lower is smoother",
-        ),
+        Spread("Length of the demonstrations", f"length [{'s' if seconds else 'steps'}]", length),
+        Spread("Jerk of the actions", jerk, relative_jerk(measured), "lower is smoother"),
     ]
-    if any("sparc" in episode.scores for episode in measured.episodes):
-        text = score_label("sparc").text
-        found.append(
-            ("Spectral smoothness", headed("sparc"), measured.score("sparc"), f"{text}; higher is smoother")
-        )
-    found.append(("Quality", "quality", quality, "1 is best"))
-    return [one for one in found if np.isfinite(one[2]).any()]
+    if all("sparc" in episode.scores for episode in measured.episodes):
+        note = f"{score_label('sparc').text}; higher is smoother"
+        found.append(Spread("Spectral smoothness", headed("sparc"), measured.score("sparc"), note))
+    found.append(Spread("Quality", "quality", quality, "1 is best"))
+    return [one for one in found if np.isfinite(one.values).any()]
 
 
 def edges(*columns: np.ndarray) -> np.ndarray:
@@ -61,10 +59,9 @@ def edges(*columns: np.ndarray) -> np.ndarray:
     return np.linspace(low, high if high > low else low + 1, BINS + 1)
 
 
-def distribution(
-    values: np.ndarray, kept: np.ndarray, title: str, label: str, bounds: np.ndarray, note: str = ""
-) -> Html:
-    """A histogram of `values` (E,), what is not `kept` (E,) hatched; values beyond lie in the end bars."""
+def distribution(one: Spread, kept: np.ndarray, bounds: np.ndarray) -> Html:
+    """A histogram with what is not `kept` (E,) hatched; values beyond the `bounds` lie in the end bars."""
+    values = one.values
     known = np.isfinite(values)
     shown = np.clip(values, bounds[0], bounds[-1])
     counts = [np.histogram(shown[known & which], bounds)[0] for which in (kept, ~kept)]
@@ -76,9 +73,9 @@ def distribution(
         for bar in left_out:
             bar.set(hatch="////", edgecolor=SERIES[0], linewidth=0)
         ax.axvline(float(np.median(values[known])), color=SERIES[2], linestyle="--")
-        ax.set(xlabel=label, ylabel="episodes")
+        ax.set(xlabel=one.label, ylabel="episodes")
         ax.yaxis.set_major_locator(MaxNLocator(integer=True))
 
     low, middle, high = (amount(float(q)) for q in np.quantile(values[known], (0, 0.5, 1)))
     words = f"Lowest {low}, median {middle} (dashed), highest {high}"
-    return chart(draw, title, f"{words}; {note}." if note else f"{words}.")
+    return chart(draw, one.title, f"{words}; {one.note}." if one.note else f"{words}.")

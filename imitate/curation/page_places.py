@@ -16,10 +16,13 @@ TITLES = {
 }
 
 
-def hex_map(measured: JudgedMeasurement, window: Window | None = None) -> HexMap:
-    """The steps of `measured` on the plane of its projection, in `window` or around all of them."""
+def hex_map(
+    measured: JudgedMeasurement, projection: np.ndarray | None = None, window: Window | None = None
+) -> HexMap:
+    """The steps of `measured` on a plane: its own, or `projection` (N, 2) as seen through `window`."""
+    plane = measured.projection if projection is None else projection
     episode = np.repeat(np.arange(len(measured.episodes)), [e.record.steps for e in measured.episodes])
-    return HexMap.of(measured.projection, episode, window or Window.around([measured.projection]))
+    return HexMap.of(plane, episode, window or Window.around([plane]))
 
 
 def maps(measured: JudgedMeasurement, hexes: HexMap) -> Html:
