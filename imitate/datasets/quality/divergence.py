@@ -123,6 +123,5 @@ def _baseline(frames: Frames, neighbours: Neighbours, seed: int) -> float:
     shape = (len(query), neighbours.rows.shape[1])
     ahead = generator.integers(0, (len(frames) - own)[:, None], shape)
     rows = ((start + own)[:, None] + ahead) % len(frames)
-    action = frames.action.astype(np.float64) if len(frames) < CHUNK else frames.action
-    deviation = _from_mean(action[query].astype(np.float64), action[rows].astype(np.float64), rows >= 0)
-    return float(deviation.mean())
+    mine, others = (frames.action[part].astype(np.float64) for part in (query, rows))
+    return float(_from_mean(mine, others, rows >= 0).mean())

@@ -37,9 +37,9 @@ class MutualInformation:
 def mutual_information(frames: Frames, seed: int = 0) -> MutualInformation:
     """Contribution of each row to the information between its state and the four actions from there on.
 
-    Four passes over all rows, or over 50,000 of them, in random batches of 1024, with the 5th, 6th and 7th
-    nearest neighbour, all averaged. `seed` draws the batches. Says nothing where state or action is constant
-    or there are fewer than eight rows.
+    Four passes over all rows, or over those that examined_rows draws, in random batches of 1024, with the
+    5th, 6th and 7th nearest neighbour, all averaged. `seed` draws the batches. Says nothing where state or
+    action is constant or there are fewer than eight rows.
     """
     nothing = np.full(len(frames), np.nan)
     rows = examined_rows(len(frames), seed=seed)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imitate.datasets.quality.frames import Frames
-from imitate.datasets.quality.neighbour_index import NeighbourIndex, Neighbours
+from imitate.datasets.quality.neighbour_index import Neighbours, transition_features
 
 # Two frames are the same within this share of the usual distance to the fourth nearest other demonstration:
 # the fourth, so that sets in which everything is there two or three times do not call that usual.
@@ -36,7 +36,7 @@ def near_duplicates(frames: Frames, neighbours: Neighbours) -> NearDuplicates:
     that was cut out of a longer one is found; two long ones that share only a part are not.
     """
     same = _same(neighbours)
-    features = NeighbourIndex.of_transitions(frames).features
+    features = transition_features(frames)
     pairs = []
     for one, other in _candidates(frames, neighbours, same):
         short, long = sorted((one, other), key=lambda index: frames.lengths[index])

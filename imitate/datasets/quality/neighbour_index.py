@@ -17,13 +17,14 @@ import numpy as np
 from imitate.datasets.quality.frames import Frames
 
 EXACT_ROWS = 100_000
-EXAMINED_ROWS = 50_000
-CHUNK = 1 << 22  # Distances that the exact search holds at once.
+# Rows examined by default. The exact search compares each with everything, so it gets fewer.
+EXAMINED_EXACTLY, EXAMINED = 30_000, 50_000
+CHUNK = 1 << 24  # Distances that the exact search holds at once.
 BLOCK = 2_000  # Rows compared with them at a time: what fits the processor's cache.
 STRIDE = 4
 PROBES = 24
 # A list of the index for every so many roots of its size: both the choice of lists and their scan then cost
-# the root of the size. Clusters trained on more rows or for longer found no more neighbours.
+# the root of the size. Few rows and rounds of training will do, since several lists are searched anyway.
 LISTS_PER_ROOT = 4
 TRAINED_PER_LIST, ROUNDS = 40, 4
 # Candidates asked for per wanted neighbour and lists searched, at first and for rows that came up short.
@@ -48,10 +49,6 @@ class Neighbours:
         """(Q, k) bool."""
         return self.rows >= 0
 
-    def first(self, k: int) -> "Neighbours":
-        """Only the nearest k."""
-        return Neighbours(self.query, self.rows[:, :k], self.distances[:, :k], self.size)
-
     def per_row(self, values: np.ndarray) -> np.ndarray:
         """`values` (Q,) of the rows asked about as (N,) float64, NaN for all other rows."""
         everywhere = np.full(self.size, np.nan)
@@ -59,15 +56,28 @@ class Neighbours:
         return everywhere
 
 
-def examined_rows(size: int, limit: int = EXAMINED_ROWS, seed: int = 0) -> np.ndarray:
+def examined_rows(size: int, limit: int | None = None, seed: int = 0) -> np.ndarray:
     """Rows to examine when all would take too long: one drawn from each of `limit` equal stretches, sorted.
 
-    Every row is as likely as any other, and every episode gets its share. All rows where they are few.
+    Every row is as likely as any other, and every episode gets its share. All rows where they are few: by
+    default up to 30,000. Of up to 100,000 it is then 30,000, of more 50,000.
     """
+    limit = limit or (EXAMINED_EXACTLY if size <= EXACT_ROWS else EXAMINED)
     if size <= limit:
         return np.arange(size)
     bounds = np.linspace(0, size, limit + 1).astype(np.int64)
     return np.random.default_rng(seed).integers(bounds[:-1], bounds[1:])
+
+
+def transition_features(frames: Frames) -> np.ndarray:
+    """State and action side by side, (N, F + A) float32, scaled so that both count alike.
+
+    The mean square difference of two rows is the average of those of the states and of the actions.
+    """
+    parts = [part for part in (frames.state, frames.action) if part.shape[1]]
+    width = sum(part.shape[1] for part in parts)
+    scaled = [part * np.float32(np.sqrt(width / len(parts) / part.shape[1])) for part in parts]
+    return np.concatenate([*scaled, np.empty((len(frames), 0), np.float32)], axis=1)
 
 
 class NeighbourIndex:
@@ -95,11 +105,8 @@ class NeighbourIndex:
 
     @classmethod
     def of_transitions(cls, frames: Frames, seed: int = 0) -> "NeighbourIndex":
-        """Frames with similar states and similar actions: squared distances of both, averaged."""
-        parts = [part for part in (frames.state, frames.action) if part.shape[1]]
-        width = sum(part.shape[1] for part in parts)
-        scaled = [part * np.float32(np.sqrt(width / len(parts) / part.shape[1])) for part in parts]
-        return cls(np.concatenate([*scaled, np.empty((len(frames), 0))], axis=1), frames.episode, seed)
+        """Frames with similar states and similar actions: see transition_features."""
+        return cls(transition_features(frames), frames.episode, seed)
 
     def neighbours(self, k: int, rows: np.ndarray | None = None) -> Neighbours:
         """The nearest frames of k other episodes for each of `rows` (Q,), by default for every row.
