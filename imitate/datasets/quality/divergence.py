@@ -80,8 +80,7 @@ def two_modes(values: np.ndarray, known: np.ndarray) -> np.ndarray:
         return np.zeros(known.shape, bool)
     count = known.sum(axis=1)
     centred = np.where(known[:, :, None], values - _mean(values, known)[:, None], 0.0)
-    covariance = np.einsum("qkd,qke->qde", centred, centred)
-    direction = np.linalg.eigh(covariance)[1][:, :, -1]
+    direction = np.linalg.eigh(centred.transpose(0, 2, 1) @ centred)[1][:, :, -1]
     along = np.where(known, np.einsum("qkd,qd->qk", centred, direction), np.inf)
     order = np.argsort(along, axis=1, kind="stable")
     ordered = np.take_along_axis(np.where(known, along, 0.0), order, axis=1)
@@ -114,14 +113,14 @@ def _from_mean(mine: np.ndarray, near: np.ndarray, chosen: np.ndarray) -> np.nda
 def _baseline(frames: Frames, neighbours: Neighbours, seed: int) -> float:
     """Mean squared deviation from as many random frames of other episodes as there are neighbours."""
     generator = np.random.default_rng(seed)
-    query = neighbours.query[neighbours.found.any(axis=1)]
-    if not len(query) or not frames.action.shape[1]:
+    told = np.flatnonzero(neighbours.found.any(axis=1))
+    if not len(told) or not frames.action.shape[1]:
         return float("nan")
-    query = query[np.linspace(0, len(query) - 1, min(len(query), CHUNK)).astype(int)]
+    told = told[np.linspace(0, len(told) - 1, min(len(told), CHUNK)).astype(int)]
+    query, found = neighbours.query[told], neighbours.found[told]
     # Drawn past the end of the own episode and around, which never meets it again.
     own, start = frames.lengths[frames.episode[query]], frames.starts[frames.episode[query]]
-    shape = (len(query), neighbours.rows.shape[1])
-    ahead = generator.integers(0, (len(frames) - own)[:, None], shape)
+    ahead = generator.integers(0, (len(frames) - own)[:, None], found.shape)
     rows = ((start + own)[:, None] + ahead) % len(frames)
     mine, others = (frames.action[part].astype(np.float64) for part in (query, rows))
-    return float(_from_mean(mine, others, rows >= 0).mean())
+    return float(_from_mean(mine, others, found).mean())

@@ -112,3 +112,10 @@ def test_what_cannot_be_told_is_nan() -> None:
 def test_the_same_numbers_every_time() -> None:
     first, second = (measured(lambda s, g, i: s + g.normal(size=s.shape), 20)[0] for _ in range(2))
     assert np.array_equal(first.within_modes, second.within_modes) and first.baseline == second.baseline
+
+
+@pytest.mark.parametrize("episodes", [3, 6])
+def test_the_baseline_has_as_many_frames_as_there_are_neighbours(episodes: int) -> None:
+    found, _ = measured(lambda s, g, i: g.normal(size=s.shape), episodes, 200)
+    assert found.plain.mean() == pytest.approx(1.0, abs=0.1)
+    assert found.baseline == pytest.approx(1 + 1 / (episodes - 1), rel=0.1)
