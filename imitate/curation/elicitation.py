@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from scipy.ndimage import uniform_filter1d
+from scipy.spatial import KDTree
 
 from imitate.curation.compatibility import BaseModel, Compatibility, episode_features
 from imitate.datasets.durable import write_durably
@@ -234,9 +235,8 @@ def _moments(
     while len(found) < count and (need > 0).any():
         row = int(np.argmax(need))
         episode = int(frames.episode[row])
-        near = np.linalg.norm(frames.state - frames.state[row], axis=1) <= radius
-        near[max(0, row - 2 * AROUND) : row + 2 * AROUND + 1] = True
-        need = np.where(near, 0.0, need)
+        need[np.linalg.norm(frames.state - frames.state[row], axis=1) <= radius] = 0.0
+        need[max(0, row - 2 * AROUND) : row + 2 * AROUND + 1] = 0.0
         reason = (
             f"the demonstrations disagree here more than in {unsure[row]:.0%} of all steps, and fewer pass "
             f"here than in {rare[row]:.0%} of them"
@@ -255,9 +255,7 @@ def _starts(
     points = frames.state[first].astype(np.float64)
     a, b = np.triu_indices(len(chosen), 1)
     middles = (points[a] + points[b]) / 2
-    gap = np.full(len(middles), np.inf)
-    for point in points:
-        gap = np.minimum(gap, np.linalg.norm(middles - point, axis=1))
+    gap = KDTree(points).query(middles)[0]
     found: list[Suggestion] = []
     while len(found) < count and (gap > 0).any():
         best = int(np.argmax(gap * (unsure[first[a]] + unsure[first[b]])))
@@ -283,10 +281,12 @@ def _middle(obs: Arrays, spec: DataSpec, a: int, b: int) -> dict[str, list[float
 
 
 def _window_ranks(frames: Frames, values: np.ndarray) -> np.ndarray:
-    """The share of the known values (N,) that are smaller, 0 where unknown, averaged over ± AROUND steps."""
+    """The share of known values (N,) that are smaller, of equal ones half; 0 where unknown; window means."""
     known = np.isfinite(values)
     ordered = np.sort(values[known])
-    rank = np.searchsorted(ordered, np.where(known, values, -np.inf)) / max(1, len(ordered))
+    rank = np.zeros(len(values))
+    rank[known] = sum(np.searchsorted(ordered, values[known], side) for side in ("left", "right"))
+    rank /= max(1, 2 * len(ordered))
     return np.concatenate([_window_means(rank[frames.rows(i)]) for i in range(len(frames.lengths))])
 
 

@@ -10,7 +10,6 @@ luck. For policies that predict one chunk the loss is its squared error, which p
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -70,41 +69,38 @@ def policy_divergence(
 
 @torch.no_grad()
 def window_losses(policy: Policy, batch: Batch, draws: int, seed: int) -> Tensor:
-    """The policy's loss of each window of `batch` alone, (B,), mean over `draws` of noise that all share.
+    """The policy's loss of each window of `batch` alone, (B,), mean over `draws` of noise that all share."""
+    return per_window(lambda window: policy.loss(window)["loss"], batch, draws, seed)
 
-    torch's random state is left as it was.
+
+def per_window(value: Callable[[Batch], Tensor], batch: Batch, draws: int, seed: int) -> Tensor:
+    """What `value` says of each window of `batch` as a batch of its own, (B, …), mean over `draws` of noise.
+
+    Every window gets the same noise, drawn from torch's random state, which is left as it was.
     """
-    devices = [batch.action.device] if batch.action.is_cuda else []
-    total = torch.zeros(len(batch), device=batch.action.device)
-    with torch.random.fork_rng(devices=devices):
-        for draw in range(draws):
-            total += _losses(policy, batch, seed * draws + draw)
-    return total / draws
 
-
-def _losses(policy: Policy, batch: Batch, seed: int) -> Tensor:
     def one(obs: dict[str, Tensor], action: Tensor, is_pad: Tensor) -> Tensor:
         alone = {key: value[None] for key, value in obs.items()}
-        window = Batch(alone, action[None], is_pad[None], torch.ones(1, device=action.device))
-        return policy.loss(window)["loss"]
+        return value(Batch(alone, action[None], is_pad[None], torch.ones(1, device=action.device)))
 
-    windows = batch.obs, batch.action, batch.is_pad
+    with torch.random.fork_rng(devices=[batch.action.device] if batch.action.is_cuda else []):
+        return torch.stack([_drawn(one, batch, seed * draws + draw) for draw in range(draws)]).mean(dim=0)
+
+
+def _drawn(one: Callable[..., Tensor], batch: Batch, seed: int) -> Tensor:
     torch.manual_seed(seed)
     try:
         with warnings.catch_warnings():
             # About single operations that vmap takes one by one: slower, but right.
             warnings.filterwarnings("ignore", "There is a performance drop")
-            together: Tensor = torch.func.vmap(one, randomness="same")(*windows)
+            together: Tensor = torch.func.vmap(one, randomness="same")(batch.obs, batch.action, batch.is_pad)
         return together
     except RuntimeError:  # an operation that vmap cannot take at all
-        return torch.stack([_seeded(one, _row(windows, i), seed) for i in range(len(batch))])
+        return torch.stack([_seeded(one, batch, i, seed) for i in range(len(batch))])
 
 
-def _row(windows: Any, index: int) -> Any:
-    obs, action, is_pad = windows
-    return {key: value[index] for key, value in obs.items()}, action[index], is_pad[index]
-
-
-def _seeded(one: Callable[..., Tensor], window: Any, seed: int) -> Tensor:
+def _seeded(one: Callable[..., Tensor], batch: Batch, index: int, seed: int) -> Tensor:
     torch.manual_seed(seed)
-    return one(*window)
+    return one(
+        {key: value[index] for key, value in batch.obs.items()}, batch.action[index], batch.is_pad[index]
+    )

@@ -159,7 +159,7 @@ def test_suggestions_are_where_need_is_planted() -> None:
     novelty = np.where(frames.episode == 4, 2.0, 1.0)
     divergence[:40] = np.nan
     found = suggest(frames, divergence, novelty, obs, spec, [f"e{i}" for i in range(10)], 4)
-    assert [one.kind for one in found] == ["moment", "start", "start"]
+    assert [one.kind for one in found] == ["moment", "start", "moment", "start"]
     moment, start = found[0], found[1]
     assert moment.episodes == ("e4",) and moment.step >= 25
     assert moment.state["place"] == obs["place"][160 + moment.step].tolist()

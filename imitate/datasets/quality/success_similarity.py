@@ -16,10 +16,10 @@ def distance_to_success(frames: Frames, success: Sequence[bool | None]) -> np.nd
     """Mean distance of each episode's states to the nearest state of other, successful episodes, (E,).
 
     In standard deviations, root mean square over dimensions, float64; larger means farther from success.
-    `success` (E,) is None where nobody judged. The baseline called success similarity in CUPID (Agia et al., arXiv
-    2506.19121), on standardised states. At most 200 steps of an episode are examined, against at most 50,000
-    steps of successful ones, evenly spaced. NaN where no other episode is known to have succeeded, or the
-    state never changes.
+    `success` (E,) is None where nobody judged. The baseline called success similarity in CUPID
+    (arXiv 2506.19121), on standardised states. At most 200 steps of an episode are examined, against at most
+    50,000 steps of successful ones, evenly spaced. NaN where no other episode is known to have succeeded, or
+    the state never changes.
     """
     episodes = len(frames.lengths)
     found = np.full(episodes, np.nan)
