@@ -117,5 +117,4 @@ def test_the_same_numbers_every_time() -> None:
 @pytest.mark.parametrize("episodes", [3, 6])
 def test_the_baseline_has_as_many_frames_as_there_are_neighbours(episodes: int) -> None:
     found, _ = measured(lambda s, g, i: g.normal(size=s.shape), episodes, 200)
-    assert found.plain.mean() == pytest.approx(1.0, abs=0.1)
     assert found.baseline == pytest.approx(1 + 1 / (episodes - 1), rel=0.1)
