@@ -37,7 +37,7 @@ class Consensus:
 
 
 def consensus(frames: Frames, seed: int = 0) -> Consensus | None:
-    """Judge every step of `frames`; None for fewer than five episodes, or without states or actions that vary.
+    """Judge every step of `frames`; None for fewer than five episodes, or where nothing varies.
 
     Takes some seconds whatever N, besides the passes of the networks over all steps.
     """
@@ -55,6 +55,13 @@ def _said(frames: Frames, targets: np.ndarray, seed: int) -> np.ndarray:
     fold = folds(len(frames.lengths), FOLDS, seed)[frames.episode]
     groups = [np.flatnonzero(fold != number) for number in range(FOLDS)]
     networks = StackedNetworks.fit(
-        frames.state, targets, groups, lambda said, true: (said - true).abs(), steps=STEPS, seed=seed
+        frames.state,
+        targets,
+        groups,
+        lambda said, true: (said - true).abs(),
+        steps=STEPS,
+        # Small sets are not read hundreds of times over.
+        batch=int(np.clip(len(frames) // 8, 32, 256)),
+        seed=seed,
     )
     return networks.predict_own(frames.state, fold)

@@ -16,6 +16,8 @@ WINDOW_SHARE = 0.2
 LEAST_WINDOW = 4
 NOISE_FLOOR = 0.12
 """In standard deviations of the action: no smoothness beyond this is told apart."""
+LEAST_STEPS_OF_NOISE = 16
+"""A shorter one is hardly more than the jumps that every task has."""
 QUARTILE_OF_NOISE = 0.3186 * 6**0.5
 """First quartile of the absolute second difference of white noise of standard deviation 1."""
 PEAK_FLOOR = 0.1
@@ -26,12 +28,12 @@ class Evidence:
     """Of each episode, (E,) float64, NaN where it is too short to tell.
 
     noise: standard deviation of white noise on the standardised action, mean over dimensions, plus a floor.
-    deviation: how far it stays, on average over a stretch of a fifth of an episode, from what the others would
-    do; a habit stays, noise cancels. excess: its length over what the others would need from its start.
+    deviation: how far it stays, on average over a stretch of a fifth of an episode, from what the others
+    would do; a habit stays, noise cancels. excess: its length over what the others would need from its start.
     pace: median speed through standardised states. peak: the largest mean surprise over such a stretch, plus
     a floor. detour: the largest product, over such stretches, of surprise, of novelty (1 for the median step)
-    and of the share of the stretch that was lost, that is brought the task no nearer to its end. detour_start:
-    the step of the episode at which that stretch begins. window: its steps.
+    and of the share of the stretch that was lost, that is brought the task no nearer to its end.
+    detour_start: the step of the episode at which that stretch begins. window: its steps.
     """
 
     noise: np.ndarray
@@ -45,7 +47,7 @@ class Evidence:
 
 
 def gather(frames: Frames, agreed: Consensus, novelty: np.ndarray) -> Evidence:
-    """The evidence on every episode of `frames`; novelty (N,) is the distance of each state to other episodes."""
+    """The evidence on every episode; novelty (N,) is the distance of each state to other episodes."""
     window = max(LEAST_WINDOW, round(WINDOW_SHARE * float(np.median(frames.lengths))))
     rows = [frames.rows(index) for index in range(len(frames.lengths))]
     ordinary = float(np.median(novelty[np.isfinite(novelty)])) if np.isfinite(novelty).any() else 1.0
@@ -64,7 +66,7 @@ def gather(frames: Frames, agreed: Consensus, novelty: np.ndarray) -> Evidence:
 
 
 def _noise(action: np.ndarray) -> float:
-    if len(action) < 4:
+    if len(action) < LEAST_STEPS_OF_NOISE:
         return np.nan
     # A low quantile: the jumps that every task has, such as the closing of a gripper, do not count.
     quartile = np.quantile(np.abs(np.diff(action, n=2, axis=0)), 0.25, axis=0)
@@ -98,7 +100,7 @@ def _detour(surprise: np.ndarray, to_go: np.ndarray, novelty: np.ndarray, window
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Means of values (T, D) over each `window` steps in a row, (T - window + 1, D); of all T where T is less."""
+    """Means of values (T, D) over each `window` steps in a row, (T - window + 1, D); over all where T is less."""
     window = min(window, len(values))
     sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
     return (sums[window:] - sums[:-window]) / window

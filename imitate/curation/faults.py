@@ -22,8 +22,8 @@ FALSE_SHARE = 0.05
 """Expected share of ordinary episodes among those singled out, over all four kinds together."""
 LOW, MIDDLE = 0.16, 0.5
 """Quantiles between which the ordinary shows: faults lie above the median of what is not yet known as faulty."""
-LEAST_SPREAD = 0.2
-"""Of a logarithm: differences of less than about a fifth are never told apart."""
+LEAST_SPREAD, LEAST_SPREAD_OF_TIME = 0.2, 0.1
+"""Of logarithms: differences of less than about a fifth are never told apart, of times a tenth."""
 ROUNDS = 4
 DETOUR = 1.7
 """Of Evidence.detour, from which a surprising stretch is an excursion rather than another way to do the task."""
@@ -63,10 +63,11 @@ class _Measured:
 
     @classmethod
     def of(cls, evidence: Evidence, ordinary: np.ndarray) -> "_Measured":
-        def score(values: np.ndarray) -> np.ndarray:
-            return _standard(np.log(np.maximum(values, 1e-9)), ordinary)
+        def score(values: np.ndarray, least_spread: float = LEAST_SPREAD) -> np.ndarray:
+            return _standard(np.log(np.maximum(values, 1e-9)), ordinary, least_spread)
 
-        long, sluggish = score(evidence.excess), score(1.0 / np.maximum(evidence.pace, 1e-6))
+        long = score(evidence.excess, LEAST_SPREAD_OF_TIME)
+        sluggish = score(1.0 / np.maximum(evidence.pace, 1e-6), LEAST_SPREAD_OF_TIME)
         least = np.minimum(long, sluggish)
         scores = {
             NOISY: score(evidence.noise),
@@ -93,12 +94,12 @@ def _named(evidence: Evidence, measured: _Measured) -> np.ndarray:
     return faults
 
 
-def _standard(values: np.ndarray, ordinary: np.ndarray) -> np.ndarray:
+def _standard(values: np.ndarray, ordinary: np.ndarray, least_spread: float) -> np.ndarray:
     known = values[ordinary & np.isfinite(values)]
     if len(known) < 3:
         return np.full(len(values), np.nan)
     low, middle = np.quantile(known, (LOW, MIDDLE))
-    spread = max(LEAST_SPREAD, float(middle - low) / float(norm.ppf(MIDDLE) - norm.ppf(LOW)))
+    spread = max(least_spread, float(middle - low) / float(norm.ppf(MIDDLE) - norm.ppf(LOW)))
     centre = middle - spread * norm.ppf(MIDDLE)
     return np.asarray((values - centre) / spread)
 

@@ -3,23 +3,32 @@
 Images are not read, so a store of any size in pixels is measured in seconds.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from imitate.curation.examination import NAME_OF_STAGES, Examination, Flag, examine, projection
+from imitate.curation.faults import EXTRANEOUS
 from imitate.datasets.episode_store import ACTION, EpisodeRecord, EpisodeStore, arrays_digest
 from imitate.datasets.quality.duplicates import exact_duplicates
 from imitate.datasets.quality.features import standardize, state_features, vector_features
+from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.idle import idle_ends, step_speeds, still_threshold
 from imitate.datasets.quality.neighbours import NeighbourAgreement, neighbour_agreement
 from imitate.datasets.quality.ranges import DimensionRange, dimension_ranges
-from imitate.datasets.quality.smoothness import mean_squared_jerk
+from imitate.datasets.quality.smoothness import mean_squared_jerk, spectral_arc_length, speed_profile
 from imitate.errors import DataError
-from imitate.progress import SILENT, Progress
+from imitate.progress import SILENT, Progress, Task
 from imitate.types import DataSpec
 
 Scores = dict[str, float | None]
+
+HALF_QUALITY = 3.0
+"""Standard deviations from the ordinary at which the quality is a half."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +37,19 @@ class MeasuredEpisode:
 
     steps; duration_s; idle_start and idle_end in steps; jerk: mean squared jerk of the action in its
     standard deviations, (1 / s³)², mean over dimensions; disagreement: mean squared difference from the
-    actions of similar states in other episodes, as a share of that of random states.
+    actions of similar states in other episodes, as a share of that of random states; sparc: spectral arc
+    length of the speed; and those of Examination, which docs/curate.md explains. fault: what it does unlike the
+    others, None for most. quality: from 1 (as the others) to 0.
     """
 
     record: EpisodeRecord
     scores: Scores
     not_finite: Mapping[str, int]
     duplicate_of: str | None
+    near_duplicate_of: str | None = None
+    fault: str | None = None
+    flag: Flag | None = None
+    quality: float = 1.0
 
     @property
     def style(self) -> str:
@@ -42,7 +57,7 @@ class MeasuredEpisode:
         return str(self.record.metadata.get("style") or "")
 
     @property
-    def reasons(self) -> list[str]:
+    def facts(self) -> list[str]:
         """The hard facts against using this episode; none for most."""
         found = [f"{count} values of {key} are not finite" for key, count in self.not_finite.items()]
         if self.duplicate_of is not None:
@@ -52,14 +67,38 @@ class MeasuredEpisode:
         return found
 
     @property
+    def reasons(self) -> list[str]:
+        """All that speaks against using this episode, or a part of it."""
+        found = self.facts
+        if self.near_duplicate_of is not None:
+            found.append(f"nearly the same as {self.near_duplicate_of}")
+        if self.fault is not None and self.flag is not None:
+            found.append(f"{self.fault}: {self.flag.text}")
+        return found
+
+    @property
     def keep(self) -> bool:
-        """Whether nothing speaks against using it."""
-        return not self.reasons
+        """Whether to use it. An excursion can be cut out; what is wrong throughout cannot."""
+        return not self.facts and self.near_duplicate_of is None and self.fault in (None, EXTRANEOUS)
+
+    @property
+    def weight(self) -> float:
+        """1 to use, 0 to leave out."""
+        return float(self.keep)
+
+    @property
+    def cut(self) -> tuple[int, int] | None:
+        """The steps to leave out of an episode that is kept: the first, and the one after the last."""
+        return (self.flag.start, self.flag.stop) if self.keep and self.flag is not None else None
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A data set in numbers. `arrays` holds the states and the action, {name: (N, …)}, in physical units."""
+    """A data set in numbers. `arrays` holds the states and the action, {name: (N, …)}, in physical units.
+
+    steps_scores: {name: (N,) float64}, NaN where it cannot be told. projection: (N, 2) float32, the first two
+    principal components of the states. near_duplicates: pairs of episodes and the share they have in common.
+    """
 
     spec: DataSpec
     episodes: list[MeasuredEpisode]
@@ -68,6 +107,14 @@ class Measurement:
     ranges: Mapping[str, list[DimensionRange]]
     action_jerk: np.ndarray
     agreement: NeighbourAgreement | None
+    steps_scores: Mapping[str, np.ndarray]
+    projection: np.ndarray
+    near_duplicates: list[tuple[int, int, float]]
+
+    @property
+    def flags(self) -> list[Flag]:
+        """Where the faults show."""
+        return [episode.flag for episode in self.episodes if episode.flag is not None]
 
     @property
     def steps(self) -> int:
@@ -90,7 +137,7 @@ def measure(store: EpisodeStore, progress: Progress = SILENT) -> Measurement:
     if not len(store):
         raise DataError(f"{store.path} holds no episodes: there is nothing to report")
     keys = [key for key, spec in store.spec.obs.items() if not spec.is_image] + [ACTION]
-    with progress.task("measure", len(keys) + 3) as bar:
+    with progress.task("measure", len(keys) + 3 + len(NAME_OF_STAGES)) as bar:
         arrays = {}
         for key in keys:
             bar.advance(note=f"reading {key}")
@@ -98,14 +145,26 @@ def measure(store: EpisodeStore, progress: Progress = SILENT) -> Measurement:
         reading = _Reading(store, arrays)
         bar.advance(note="comparing neighbours")
         agreement = reading.agreement()
+        examination = reading.examine(bar)
         bar.advance(note="scoring episodes")
-        episodes = reading.episodes(agreement)
+        episodes = reading.episodes(agreement, examination)
         bar.advance(note="measuring ranges")
         specs = {**store.spec.obs, ACTION: store.spec.action}
         ranges = {key: dimension_ranges(array, specs[key], key) for key, array in arrays.items()}
     known = [jerk for jerk in reading.jerks if np.isfinite(jerk).all()]
     jerk = np.mean(known, axis=0) if known else np.full(store.spec.action.size, np.nan)
-    return Measurement(store.spec, episodes, reading.starts, arrays, ranges, jerk, agreement)
+    return Measurement(
+        spec=store.spec,
+        episodes=episodes,
+        starts=reading.starts,
+        arrays=arrays,
+        ranges=ranges,
+        action_jerk=jerk,
+        agreement=agreement,
+        steps_scores=reading.everywhere(examination),
+        projection=reading.projection(),
+        near_duplicates=reading.pairs(examination),
+    )
 
 
 class _Reading:
@@ -131,21 +190,81 @@ class _Reading:
         rows = [self.rows[i] for i in chosen]
         return neighbour_agreement([self.states[r] for r in rows], [self.actions[r] for r in rows])
 
-    def episodes(self, agreement: NeighbourAgreement | None) -> list[MeasuredEpisode]:
+    def examine(self, bar: Task) -> Examination | None:
+        """Usable episodes compared step by step, each recording once."""
+        chosen = self._compared()
+        if len(chosen) < 3:
+            return None
+        rows = [self.rows[i] for i in chosen]
+        frames = Frames.of([self.states[r] for r in rows], [self.actions[r] for r in rows])
+        return examine(frames, bar) if frames.state.shape[1] and frames.action.shape[1] else None
+
+    def everywhere(self, found: Examination | None) -> dict[str, np.ndarray]:
+        """Scores of steps over all rows of the store, NaN where an episode was not compared."""
+        if found is None:
+            return {}
+        rows = np.concatenate([np.arange(self.rows[i].start, self.rows[i].stop) for i in self._compared()])
+        spread = {}
+        for name, values in found.steps.items():
+            spread[name] = np.full(len(self.arrays[ACTION]), np.nan)
+            spread[name][rows] = values
+        return spread
+
+    def pairs(self, found: Examination | None) -> list[tuple[int, int, float]]:
+        """Nearly the same episodes, as indices into the store."""
+        chosen = self._compared()
+        return [(chosen[a], chosen[b], share) for a, b, share in found.duplicates] if found else []
+
+    def projection(self) -> np.ndarray:
+        """Every step in the plane in which the states spread most, (N, 2)."""
+        known = self._finite_rows()
+        motion = standardize(self.states, known) if self.states.shape[1] else self.states
+        flat: np.ndarray = projection(np.where(np.isfinite(motion), motion, 0.0), known)
+        return flat
+
+    def episodes(
+        self, agreement: NeighbourAgreement | None, found: Examination | None
+    ) -> list[MeasuredEpisode]:
         """Every episode with its scores."""
-        motion = standardize(self.states if self.states.shape[1] else self.actions, self._finite_rows())
-        speeds = {i: step_speeds(motion[self.rows[i]]) for i in self.usable}
+        speeds = {i: step_speeds(self.motion[self.rows[i]]) for i in self.usable}
         threshold = still_threshold(list(speeds.values()))
         idle = {i: idle_ends(speed, threshold) for i, speed in speeds.items()}
         variance = self._action_variance()
         jerk = {i: _mean(raw / variance) for i, raw in zip(self.usable, self.jerks, strict=True)}
         ratios = agreement.per_episode.tolist() if agreement else []
         disagreement = dict(zip(self._compared(), ratios, strict=False))
-        return [
-            MeasuredEpisode(record, scores, self.not_finite[i], self._first_of(i))
-            for i, record in enumerate(self.records)
-            for scores in [self._scores(i, idle.get(i), jerk.get(i), disagreement.get(i))]
-        ]
+        judged = self._judged(found)
+        first = {b: a for a, b, _ in self.pairs(found)}
+        made = []
+        for i, record in enumerate(self.records):
+            scores = self._scores(i, idle.get(i), jerk.get(i), disagreement.get(i))
+            more, verdict = judged.get(i, ({}, {}))
+            like = self.records[first[i]].id if i in first else None
+            episode = MeasuredEpisode(record, scores | more, self.not_finite[i], self._first_of(i), like)
+            made.append(dataclasses.replace(episode, **verdict))
+        return made
+
+    def _judged(self, found: Examination | None) -> dict[int, tuple[Scores, dict[str, Any]]]:
+        """Of each compared episode the scores of comparing, and its fault, flag and quality."""
+        if found is None:
+            return {}
+        chosen = self._compared()
+        columns = {name: found.score(name) for name in found.names}
+        flags = {chosen[flag.episode]: flag for flag in found.flags()}
+        badness = found.judgement.badness if found.judgement else np.zeros(len(chosen))
+        judged = {}
+        for place, i in enumerate(chosen):
+            flag = dataclasses.replace(flags[i], episode=i) if i in flags else None
+            verdict = {"flag": flag, "fault": flag.fault if flag else None}
+            quality = float(1.0 / (1.0 + (badness[place] / HALF_QUALITY) ** 2))
+            scores = {name: _known(float(column[place])) for name, column in columns.items()}
+            judged[i] = (scores, {**verdict, "quality": quality})
+        return judged
+
+    @cached_property
+    def motion(self) -> np.ndarray:
+        """The standardised states, or actions where there are none, (N, F)."""
+        return standardize(self.states if self.states.shape[1] else self.actions, self._finite_rows())
 
     def _scores(
         self, i: int, idle: tuple[int, int] | None, jerk: float | None, disagreement: float | None
@@ -158,7 +277,14 @@ class _Reading:
             "idle_end": float(idle[1]) if idle else None,
             "jerk": jerk,
             "disagreement": disagreement,
+            "sparc": self._sparc(i),
         }
+
+    def _sparc(self, i: int) -> float | None:
+        if self.not_finite[i]:
+            return None
+        speed = speed_profile(self.motion[self.rows[i]])
+        return _known(spectral_arc_length(speed, self._rate_hz(i)))
 
     def _features(self) -> tuple[np.ndarray, np.ndarray]:
         states = {key: array for key, array in self.arrays.items() if key != ACTION}
@@ -208,3 +334,7 @@ class _Reading:
 def _mean(values: np.ndarray) -> float | None:
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else None
+
+
+def _known(value: float) -> float | None:
+    return value if np.isfinite(value) else None

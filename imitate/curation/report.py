@@ -10,7 +10,7 @@ from typing import Any
 from imitate import __version__
 from imitate.curation.measurement import Measurement, measure
 from imitate.curation.report_page import report_page
-from imitate.curation.verdict import Finding, findings, summary
+from imitate.curation.verdict import Finding, advice, findings, summary
 from imitate.datasets.episode_store import EpisodeStore
 from imitate.datasets.quality.neighbours import NeighbourAgreement
 from imitate.datasets.quality.ranges import DimensionRange
@@ -48,6 +48,7 @@ def report_json(store: EpisodeStore, measured: Measurement, found: list[Finding]
     """Everything the page says, as plain JSON values; null where a number cannot be told."""
     return {
         "verdict": summary(measured),
+        "advice": advice(measured),
         "findings": [{"level": finding.level, "text": finding.text} for finding in found],
         "data": {
             "path": str(store.path),
@@ -62,14 +63,23 @@ def report_json(store: EpisodeStore, measured: Measurement, found: list[Finding]
                 "id": episode.record.id,
                 "success": episode.record.success,
                 "scores": {name: _number(value) for name, value in episode.scores.items()},
+                "quality": episode.quality,
+                "fault": episode.fault,
                 "keep": episode.keep,
                 "reasons": episode.reasons,
+                "segments": [
+                    {"start": cut[0], "stop": cut[1], "weight": 0.0} for cut in [episode.cut] if cut
+                ],
             }
             for episode in measured.episodes
         ],
         "dimensions": {key: [_dimension(one) for one in ranges] for key, ranges in measured.ranges.items()},
         "action_mean_squared_jerk": [_number(value) for value in measured.action_jerk.tolist()],
         "neighbours": _neighbours(measured.agreement),
+        "near_duplicates": [
+            {"ids": [measured.episodes[i].record.id for i in pair], "share": share}
+            for *pair, share in measured.near_duplicates
+        ],
         "versions": {"imitate": __version__},
     }
 

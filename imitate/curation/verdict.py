@@ -5,6 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from imitate.curation.examination import JUDGED_EPISODES
+from imitate.curation.faults import EXTRANEOUS, FAULTS, NOISY, SLOW, WRONG_STYLE
 from imitate.curation.measurement import Measurement
 from imitate.datasets.episode_store import ACTION
 from imitate.datasets.quality.ranges import DimensionRange
@@ -21,6 +23,20 @@ IDLE_SHARE = 0.05
 LONG = 2.5
 FEW_EPISODES = 20
 SHOWN = 6
+MOST_ADVICE = 5
+
+WHAT_IT_MEANS = {
+    NOISY: "with shaking actions that the state does not call for",
+    SLOW: "much slower than the others",
+    EXTRANEOUS: "with a stretch that has nothing to do with the task",
+    WRONG_STYLE: "done in another way than the others",
+}
+WHAT_TO_DO = {
+    NOISY: "Leave out {episodes} with shaking actions, and look for the cause (operator, latency, scaling).",
+    SLOW: "Leave out {episodes} that are much slower, or collect as many at that pace as at the other.",
+    EXTRANEOUS: "Cut out of {episodes} the stretch that has nothing to do with the task.",
+    WRONG_STYLE: "Leave out {episodes} done in another way, or collect enough of that way to be learnt, too.",
+}
 
 
 @dataclass(frozen=True)
@@ -35,11 +51,37 @@ def summary(measured: Measurement) -> str:
     """The data set in one sentence."""
     episodes = measured.episodes
     kept = sum(episode.keep for episode in episodes)
+    cut = sum(episode.keep and episode.flag is not None for episode in episodes)
+    parts = f" Of {_episodes(cut)} a part is best left out." if cut else ""
     if kept == len(episodes):
-        return f"Nothing speaks against using all {kept} demonstrations."
+        return f"Nothing speaks against using all {kept} demonstrations.{parts}"
     return (
-        f"{kept} of {len(episodes)} demonstrations can be used; the others are named below with the reason."
+        f"{kept} of {len(episodes)} demonstrations can be used; "
+        f"the others are named below with the reason.{parts}"
     )
+
+
+def advice(measured: Measurement) -> list[str]:
+    """What to do next, the most useful first; at most five things, one where nothing is wrong."""
+    episodes = measured.episodes
+    said = []
+    broken = sum(bool(e.facts) for e in episodes)
+    if broken:
+        said.append(f"Leave out {_episodes(broken)} that failed, repeat another or hold broken numbers.")
+    for fault in FAULTS:
+        count = sum(episode.fault == fault for episode in episodes)
+        if count:
+            said.append(WHAT_TO_DO[fault].format(episodes=_episodes(count)))
+    copies = sum(e.near_duplicate_of is not None for e in episodes)
+    if copies:
+        said.append(f"Use one of each pair of nearly equal recordings: {_episodes(copies)} repeat another.")
+    if not said:
+        said.append(f"Train on all {len(episodes)}.")
+    else:
+        said.append("Write this down with  imitate curate data.path=…  and train with  data.keep=…")
+    if len(episodes) < FEW_EPISODES:
+        said.append("Collect more: imitate curate next=true  says where.")
+    return said[:MOST_ADVICE]
 
 
 def findings(measured: Measurement) -> list[Finding]:
@@ -48,6 +90,8 @@ def findings(measured: Measurement) -> list[Finding]:
         *_size(measured),
         *_facts(measured),
         *_outcomes(measured),
+        *_faults(measured),
+        *_repeated(measured),
         *_agreement(measured),
         *_idle(measured),
         *_lengths(measured),
@@ -96,6 +140,26 @@ def _outcomes(measured: Measurement) -> list[Finding]:
         whom = "any demonstration" if not judged else _episodes(unknown)
         found.append(Finding("note", f"The data does not say whether {whom} succeeded."))
     return found
+
+
+def _faults(measured: Measurement) -> list[Finding]:
+    if len(measured.episodes) < JUDGED_EPISODES:
+        return [Finding("note", f"Whether one differs from the rest is told from {JUDGED_EPISODES} on.")]
+    found = []
+    for fault in FAULTS:
+        ids = [episode.record.id for episode in measured.episodes if episode.fault == fault]
+        if ids:
+            found.append(Finding("problem", f"{_episodes(len(ids))} {WHAT_IT_MEANS[fault]}: {_list(ids)}."))
+    return found or [Finding("good", "No demonstration differs from the rest beyond chance.")]
+
+
+def _repeated(measured: Measurement) -> list[Finding]:
+    ids = [e.record.id for e in measured.episodes if e.near_duplicate_of is not None]
+    return (
+        [Finding("problem", f"{_episodes(len(ids))} nearly the same as another: {_list(ids)}.")]
+        if ids
+        else []
+    )
 
 
 def _agreement(measured: Measurement) -> list[Finding]:

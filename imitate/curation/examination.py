@@ -1,0 +1,158 @@
+"""Everything that is measured by comparing the steps of demonstrations with each other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from imitate.curation.consensus import Consensus, consensus
+from imitate.curation.evidence import Evidence, gather
+from imitate.curation.faults import EXTRANEOUS, NOISY, SLOW, Judgement, judge
+from imitate.datasets.quality.coverage import coverage
+from imitate.datasets.quality.divergence import action_divergence
+from imitate.datasets.quality.diversity import transition_diversity
+from imitate.datasets.quality.frames import Frames
+from imitate.datasets.quality.mutual_information import mutual_information
+from imitate.datasets.quality.near_duplicates import near_duplicates
+from imitate.datasets.quality.neighbour_index import NeighbourIndex
+from imitate.datasets.quality.out_of_dynamics import out_of_dynamics
+from imitate.progress import Task
+
+NEIGHBOURS = 16
+JUDGED_EPISODES = 10
+"""Below this, what is ordinary cannot be told, and no fault is named."""
+NAME_OF_STAGES = ("neighbours of states", "neighbours of transitions", "information", "what others would do")
+SPREAD_OUT = 0.5
+"""A flagged stretch reaches as far as the surprise, averaged over a few steps, stays above this share of its peak."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Steps `start` to `stop` (excluded) of episode `episode` with their fault, and `text` to explain it."""
+
+    episode: int
+    start: int
+    stop: int
+    fault: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What comparing found. steps: {name: (N,) float64}, NaN where it cannot be told; episodes: the same for
+    what only whole episodes have, {name: (E,)}. judgement, evidence: None where there are too few episodes.
+    """
+
+    frames: Frames
+    steps: Mapping[str, np.ndarray]
+    episodes: Mapping[str, np.ndarray]
+    duplicates: list[tuple[int, int, float]]
+    judgement: Judgement | None
+    evidence: Evidence | None
+    surprise: np.ndarray
+
+    def score(self, name: str) -> np.ndarray:
+        """One score of every episode, (E,): its own, or the mean over its steps."""
+        return self.episodes[name] if name in self.episodes else self.frames.episode_means(self.steps[name])
+
+    @property
+    def names(self) -> list[str]:
+        """All scores."""
+        return [*self.steps, *self.episodes]
+
+    def flags(self) -> list[Flag]:
+        """Where in the episodes of named faults these show."""
+        if self.judgement is None or self.evidence is None:
+            return []
+        return [
+            self._flag(index, fault, self.evidence)
+            for index, fault in enumerate(self.judgement.faults)
+            if fault
+        ]
+
+    def _flag(self, index: int, fault: str, evidence: Evidence) -> Flag:
+        steps = int(self.frames.lengths[index])
+        if fault in (NOISY, SLOW):
+            return Flag(index, 0, steps, fault, f"{fault} from the start to the end")
+        surprise = self.surprise[self.frames.rows(index)]
+        if fault == EXTRANEOUS:
+            start, stop = (
+                int(evidence.detour_start[index]),
+                int(evidence.detour_start[index]) + evidence.window,
+            )
+            start, stop = _spread_out(surprise, start, min(stop, steps))
+            return Flag(index, start, stop, fault, f"steps {start} to {stop - 1} lead no nearer to the end")
+        start, stop = _most_surprising(surprise, evidence.window)
+        return Flag(index, start, stop, fault, f"most unlike the others in steps {start} to {stop - 1}")
+
+
+def examine(frames: Frames, bar: Task) -> Examination:
+    """Compare the steps of `frames`, which have at least one column of state and of action that varies."""
+    bar.advance(note=NAME_OF_STAGES[0])
+    near = NeighbourIndex.of(frames).neighbours(NEIGHBOURS)
+    divergence, covered = action_divergence(frames, near), coverage(near)
+    bar.advance(note=NAME_OF_STAGES[1])
+    alike = NeighbourIndex.of_transitions(frames).neighbours(NEIGHBOURS)
+    bar.advance(note=NAME_OF_STAGES[2])
+    information = mutual_information(frames)
+    bar.advance(note=NAME_OF_STAGES[3])
+    agreed = consensus(frames) if len(frames.lengths) >= JUDGED_EPISODES else None
+    steps = {
+        "divergence": divergence.plain,
+        "mode_divergence": divergence.within_modes,
+        "diversity": transition_diversity(frames, alike).spread,
+        "novelty": covered.novelty,
+        "odd_dynamics": out_of_dynamics(frames, alike),
+        "mutual_information": information.contribution,
+    }
+    episodes: dict[str, np.ndarray] = {}
+    evidence = judgement = None
+    surprise = np.full(len(frames), np.nan)
+    if agreed is not None:
+        surprise = agreed.surprise
+        evidence = gather(frames, agreed, covered.novelty)
+        judgement = judge(evidence)
+        steps |= {"surprise": surprise, "progress": _progress(frames, agreed)}
+        episodes = {"noise": evidence.noise, "deviation": evidence.deviation, "excess": evidence.excess}
+        episodes |= {"pace": evidence.pace, "badness": judgement.badness}
+    duplicates = near_duplicates(frames, alike).pairs
+    return Examination(frames, steps, episodes, duplicates, judgement, evidence, surprise)
+
+
+def _progress(frames: Frames, agreed: Consensus) -> np.ndarray:
+    """By how many steps each step brings the others' end nearer, (N,): 1 is the usual; NaN at last steps."""
+    nearer = -np.diff(agreed.to_go.astype(np.float64), append=np.nan)
+    nearer[frames.to_go == 0] = np.nan
+    return nearer
+
+
+def _spread_out(surprise: np.ndarray, start: int, stop: int) -> tuple[int, int]:
+    """The stretch grown to both sides while it stays surprising."""
+    smooth = np.convolve(surprise, np.ones(3) / 3, "same")
+    least = SPREAD_OUT * float(np.median(smooth[start:stop]))
+    while start > 0 and smooth[start - 1] > least:
+        start -= 1
+    while stop < len(surprise) and smooth[stop] > least:
+        stop += 1
+    return start, stop
+
+
+def _most_surprising(surprise: np.ndarray, window: int) -> tuple[int, int]:
+    window = min(window, len(surprise))
+    sums = np.convolve(surprise, np.ones(window), "valid")
+    start = int(np.argmax(sums))
+    return start, start + window
+
+
+def projection(features: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Standardised features (N, F) in their first two principal components over the rows `known`, (N, 2) float32.
+
+    A missing second component is 0; rows that are not finite are NaN.
+    """
+    if not features.shape[1]:
+        return np.zeros((len(features), 2), np.float32)
+    centred = features - features[known].mean(axis=0)
+    covariance = centred[known].T @ centred[known] / max(1, int(known.sum()))
+    _, axes = np.linalg.eigh(covariance)
+    flat = centred @ axes[:, ::-1][:, :2]
+    return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1]))).astype(np.float32)
