@@ -4,19 +4,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from imitate.curation.measurement import MeasuredEpisode, Measurement
 from imitate.curation.page_csv import score_names
 from imitate.curation.page_scores import headed, score_label
-from imitate.curation.page_subject import JudgedEpisode, JudgedMeasurement
 from imitate.curation.tables import relative_jerk
 from imitate.page import Html, amount, section, tag
 
-Cell = Callable[[int, JudgedEpisode], object]
+Cell = Callable[[int, MeasuredEpisode], object]
 # Jerk in physical units says little; against the median episode it does.
 RELATIVE = "jerk, × median"
 NEVER_HIDDEN = ("", "episode", "keep", "quality", "fault", "reasons", "steps")
 
 
-def browser_section(measured: JudgedMeasurement, pictures: Sequence[Html]) -> Html:
+def browser_section(measured: Measurement, pictures: Sequence[Html]) -> Html:
     """The filters, the table, and a line that says how many episodes are shown."""
     intro = (
         "Ranked by quality, the lowest first. An episode that is not kept stays in the data; training with "
@@ -26,11 +26,12 @@ def browser_section(measured: JudgedMeasurement, pictures: Sequence[Html]) -> Ht
         "Every episode",
         _filters(measured.episodes),
         tag("div", episode_table(measured, pictures), class_="tall"),
+        score_legend(measured),
         intro=intro,
     )
 
 
-def _filters(episodes: Sequence[JudgedEpisode]) -> Html:
+def _filters(episodes: Sequence[MeasuredEpisode]) -> Html:
     choices = {
         "keep": ("kept or not", ["yes", "no"]),
         "fault": ("fault", sorted({e.fault for e in episodes if e.fault})),
@@ -51,7 +52,7 @@ def _menu(name: str, label: str, values: Sequence[str]) -> Html:
     return tag("label", f"{label} ", tag("select", *options, name=name))
 
 
-def episode_table(measured: JudgedMeasurement, pictures: Sequence[Html]) -> Html:
+def episode_table(measured: Measurement, pictures: Sequence[Html]) -> Html:
     """One row per episode; columns in which no episode has anything are left out."""
     columns = _columns(measured, pictures)
     order = np.argsort([episode.quality for episode in measured.episodes], kind="stable")
@@ -68,7 +69,7 @@ def episode_table(measured: JudgedMeasurement, pictures: Sequence[Html]) -> Html
     return tag("div", inner, class_="scroll")
 
 
-def _row(i: int, episode: JudgedEpisode, row: list[tuple[str, str, object]], shown: set[str]) -> Html:
+def _row(i: int, episode: MeasuredEpisode, row: list[tuple[str, str, object]], shown: set[str]) -> Html:
     cells = [tag("td", cell, class_=look or None) for name, look, cell in row if name in shown]
     return tag(
         "tr",
@@ -82,7 +83,7 @@ def _row(i: int, episode: JudgedEpisode, row: list[tuple[str, str, object]], sho
     )
 
 
-def _columns(measured: JudgedMeasurement, pictures: Sequence[Html]) -> dict[str, tuple[str, Cell]]:
+def _columns(measured: Measurement, pictures: Sequence[Html]) -> dict[str, tuple[str, Cell]]:
     """What each head shows, with the class of its cells."""
     jerk = relative_jerk(measured)
     columns: dict[str, tuple[str, Cell]] = {
@@ -106,7 +107,7 @@ def _columns(measured: JudgedMeasurement, pictures: Sequence[Html]) -> dict[str,
     return columns
 
 
-def _thumbnail(episode: JudgedEpisode, picture: Html) -> Html:
+def _thumbnail(episode: MeasuredEpisode, picture: Html) -> Html:
     return tag(
         "a",
         picture or "open",
@@ -116,16 +117,16 @@ def _thumbnail(episode: JudgedEpisode, picture: Html) -> Html:
     )
 
 
-def _kept(episode: JudgedEpisode) -> Html:
+def _kept(episode: MeasuredEpisode) -> Html:
     return tag("span", "✓ yes" if episode.keep else "✕ no", class_="good" if episode.keep else "bad")
 
 
-def _quality(episode: JudgedEpisode) -> Html:
+def _quality(episode: MeasuredEpisode) -> Html:
     bar = tag("i", style=f"width:{100 * episode.quality:.0f}%", aria_hidden="true")
     return tag("span", f"{episode.quality:.2f}", tag("span", bar, class_="bar"))
 
 
-def score_legend(measured: JudgedMeasurement) -> Html:
+def score_legend(measured: Measurement) -> Html:
     """What each score means and which way is better."""
     items = []
     for name in score_names(measured):

@@ -9,30 +9,14 @@ from matplotlib.axes import Axes
 from imitate.curation.measurement import Measurement
 from imitate.datasets.episode_store import ACTION
 from imitate.datasets.quality.ranges import DimensionRange
-from imitate.page import Html, amount, chart, tag
+from imitate.page import Html, chart, tag
 from imitate.page.charts import BAD, SERIES, SOFT
 
 SAMPLES = 6
-MAX_TRACES = 12
+MAX_TRACES = 6
 MAX_COVERAGE = 4
 STARTS_VARY = 0.1
-MAX_VISITED = 1500
-
-
-def length_chart(measured: Measurement) -> Html:
-    """How long the demonstrations are."""
-    durations, unit = measured.score("duration_s"), "s"
-    if np.isnan(durations).any():
-        durations, unit = measured.score("steps"), "steps"
-
-    def draw(ax: Axes) -> None:
-        ax.hist(durations, bins=24, color=SERIES[0])
-        ax.axvline(float(np.median(durations)), color=SERIES[1], linestyle="--")
-        ax.set(xlabel=f"length [{unit}]", ylabel="episodes")
-
-    quartiles = [amount(float(q)) for q in np.quantile(durations, (0, 0.5, 1))]
-    note = f"Shortest {quartiles[0]}, median {quartiles[1]} (dashed), longest {quartiles[2]} {unit}."
-    return chart(draw, "Length of the demonstrations", note)
+MAX_VISITED = 800
 
 
 def agreement_chart(measured: Measurement) -> Html | None:

@@ -7,14 +7,14 @@ import numpy as np
 
 from imitate import __version__
 from imitate.curation.episode_viewer import asset
-from imitate.curation.page_csv import score_names
+from imitate.curation.measurement import Measurement
+from imitate.curation.page_csv import score_column, score_names
 from imitate.curation.page_distributions import Spread, distributed, distribution, edges
 from imitate.curation.page_map import HexMap, Window
 from imitate.curation.page_map_drawing import Scale, axis_names, hexagon_shape, score_map
 from imitate.curation.page_places import TITLES, hex_map
 from imitate.curation.page_scores import headed, score_label
-from imitate.curation.page_subject import JudgedMeasurement
-from imitate.curation.verdict import summary
+from imitate.curation.verdict import advice, summary
 from imitate.datasets.quality.features import CONSTANT, state_features
 from imitate.page import Html, amount, facts, grid, headline, paragraph, percent, render, section, table, tag
 
@@ -24,11 +24,11 @@ class Side:
     """One of the two sets: what to call it, its measurement, and both sets' states on one plane, (N, 2)."""
 
     name: str
-    measured: JudgedMeasurement
+    measured: Measurement
     projection: np.ndarray
 
 
-def comparison_page(a: JudgedMeasurement, b: JudgedMeasurement, names: tuple[str, str]) -> str:
+def comparison_page(a: Measurement, b: Measurement, names: tuple[str, str]) -> str:
     """The whole document for the sets `a` and `b`, called `names`.
 
     Maps are drawn where both have states of the same kind; everything else always.
@@ -45,7 +45,7 @@ def comparison_page(a: JudgedMeasurement, b: JudgedMeasurement, names: tuple[str
     return render(f"{names[0]} and {names[1]}", *parts, style=asset("page_report.css"))
 
 
-def common_projection(a: JudgedMeasurement, b: JudgedMeasurement) -> tuple[np.ndarray, np.ndarray]:
+def common_projection(a: Measurement, b: Measurement) -> tuple[np.ndarray, np.ndarray]:
     """The states of both sets on their first two common principal components, (Na, 2) and (Nb, 2) float32.
 
     Both sets count the same, whatever their size. Empty (0, 2) where their states are not of the same kind;
@@ -86,12 +86,13 @@ def _verdicts(sides: Sequence[Side]) -> Html:
 
 def _verdict(side: Side) -> Html:
     kept = sum(episode.keep for episode in side.measured.episodes)
-    advice = [tag("ol", *(tag("li", text) for text in side.measured.advice))] if side.measured.advice else []
+    things = advice(side.measured)
+    to_do = [tag("ol", *(tag("li", text) for text in things))] if things else []
     return tag(
         "div",
         tag("h3", side.name),
         tag("p", tag("strong", f"{kept} of {len(side.measured.episodes)} kept. "), summary(side.measured)),
-        *advice,
+        *to_do,
         class_="card",
     )
 
@@ -115,8 +116,8 @@ def _numbers(sides: Sequence[Side]) -> Html:
     return table(["", *(side.name for side in sides)], rows, [1, 2])
 
 
-def _median(measured: JudgedMeasurement, name: str) -> str:
-    values = np.array([episode.scores.get(name) for episode in measured.episodes], dtype=np.float64)
+def _median(measured: Measurement, name: str) -> str:
+    values = score_column(measured, name)
     known = values[np.isfinite(values)]
     return amount(float(np.median(known))) if len(known) else "–"
 

@@ -3,9 +3,9 @@
 import numpy as np
 from scipy.stats import rankdata
 
-from imitate.curation.page_csv import score_names
+from imitate.curation.measurement import Measurement
+from imitate.curation.page_csv import score_column, score_names
 from imitate.curation.page_scores import score_label
-from imitate.curation.page_subject import JudgedMeasurement
 from imitate.page import Html, section, tag
 
 FEWEST = 4
@@ -32,14 +32,16 @@ def _coefficient(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
-def correlation_section(measured: JudgedMeasurement) -> Html | None:
+def correlation_section(measured: Measurement) -> Html | None:
     """The table; None where fewer than two scores vary."""
-    names = [name for name in score_names(measured) if _varies(measured.score(name))]
+    names = [name for name in score_names(measured) if _varies(score_column(measured, name))]
     if len(names) < 2:
         return None
     quality = np.array([episode.quality for episode in measured.episodes])
     shown = [*(["quality"] if _varies(quality) else []), *names]
-    columns = np.stack([quality if name == "quality" else measured.score(name) for name in shown], axis=1)
+    columns = np.stack(
+        [quality if name == "quality" else score_column(measured, name) for name in shown], axis=1
+    )
     found = rank_correlations(columns)
     labels = [score_label(name).label for name in shown]
     head = tag("tr", tag("td"), *(tag("th", tag("span", label), scope="col") for label in labels))

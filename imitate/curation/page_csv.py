@@ -4,17 +4,24 @@ import csv
 import io
 import math
 
-from imitate.curation.page_subject import JudgedMeasurement
+import numpy as np
+
+from imitate.curation.measurement import Measurement
 
 HEAD = ("id", "source", "operator", "style", "success", "keep", "weight", "quality", "fault")
 
 
-def score_names(measured: JudgedMeasurement) -> list[str]:
+def score_names(measured: Measurement) -> list[str]:
     """The scores any episode has, in the order in which they first appear."""
     return list(dict.fromkeys(name for episode in measured.episodes for name in episode.scores))
 
 
-def episodes_csv(measured: JudgedMeasurement) -> str:
+def score_column(measured: Measurement, name: str) -> np.ndarray:
+    """One score of every episode, (E,) float64, NaN where an episode does not have it."""
+    return np.array([episode.scores.get(name) for episode in measured.episodes], dtype=np.float64)
+
+
+def episodes_csv(measured: Measurement) -> str:
     """One line per episode with every score: the numbers of the JSON, empty where it says null."""
     names = score_names(measured)
     text = io.StringIO()

@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from imitate.curation.measurement import Measurement
+from imitate.curation.page_csv import score_column
 from imitate.curation.page_scores import headed, score_label
-from imitate.curation.page_subject import JudgedMeasurement
 from imitate.curation.tables import relative_jerk
 from imitate.page import Html, amount, chart, grid, section
 from imitate.page.charts import SERIES
@@ -27,7 +28,7 @@ class Spread:
     note: str = ""
 
 
-def distribution_section(measured: JudgedMeasurement) -> Html:
+def distribution_section(measured: Measurement) -> Html:
     """Length, smoothness and quality of the episodes."""
     kept = np.array([episode.keep for episode in measured.episodes])
     charts = [distribution(one, kept, edges(one.values)) for one in distributed(measured)]
@@ -35,7 +36,7 @@ def distribution_section(measured: JudgedMeasurement) -> Html:
     return section("Length, smoothness, quality", grid(charts), intro=intro)
 
 
-def distributed(measured: JudgedMeasurement) -> list[Spread]:
+def distributed(measured: Measurement) -> list[Spread]:
     """What is drawn: of length, jerk, spectral smoothness and quality those that can be told."""
     seconds = not np.isnan(measured.score("duration_s")).any()
     length = measured.score("duration_s" if seconds else "steps")
@@ -45,9 +46,8 @@ def distributed(measured: JudgedMeasurement) -> list[Spread]:
         Spread("Length of the demonstrations", f"length [{'s' if seconds else 'steps'}]", length),
         Spread("Jerk of the actions", jerk, relative_jerk(measured), "lower is smoother"),
     ]
-    if all("sparc" in episode.scores for episode in measured.episodes):
-        note = f"{score_label('sparc').text}; higher is smoother"
-        found.append(Spread("Spectral smoothness", headed("sparc"), measured.score("sparc"), note))
+    note = f"{score_label('sparc').text}; higher is smoother"
+    found.append(Spread("Spectral smoothness", headed("sparc"), score_column(measured, "sparc"), note))
     found.append(Spread("Quality", "quality", quality, "1 is best"))
     return [one for one in found if np.isfinite(one.values).any()]
 

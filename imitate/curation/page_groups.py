@@ -5,7 +5,8 @@ from collections import defaultdict
 import numpy as np
 from matplotlib.axes import Axes
 
-from imitate.curation.page_subject import JudgedMeasurement
+from imitate.curation.measurement import Measurement
+from imitate.curation.page_csv import score_column
 from imitate.curation.tables import relative_jerk
 from imitate.page import Html, chart, section, table
 from imitate.page.charts import INK, SERIES
@@ -14,7 +15,7 @@ Names = tuple[str, str, str]
 MAX_DRAWN = 12
 
 
-def groups(measured: JudgedMeasurement) -> dict[Names, list[int]]:
+def groups(measured: Measurement) -> dict[Names, list[int]]:
     """The episodes of each source, operator and style that occur together, sorted by name."""
     found: dict[Names, list[int]] = defaultdict(list)
     for i, episode in enumerate(measured.episodes):
@@ -22,7 +23,7 @@ def groups(measured: JudgedMeasurement) -> dict[Names, list[int]]:
     return dict(sorted(found.items()))
 
 
-def group_section(measured: JudgedMeasurement) -> Html | None:
+def group_section(measured: Measurement) -> Html | None:
     """Table and chart; None where all episodes are of one kind."""
     found = groups(measured)
     if len(found) == 1:
@@ -31,7 +32,7 @@ def group_section(measured: JudgedMeasurement) -> Html | None:
     return section("Who demonstrated", _table(measured, found), _quality_chart(measured, found), intro=intro)
 
 
-def _table(measured: JudgedMeasurement, found: dict[Names, list[int]]) -> Html:
+def _table(measured: Measurement, found: dict[Names, list[int]]) -> Html:
     head = [
         "source",
         "operator",
@@ -50,11 +51,11 @@ def _table(measured: JudgedMeasurement, found: dict[Names, list[int]]) -> Html:
     return table([*head, *measures], rows, numeric=range(3, len(head) + len(measures)))
 
 
-def _any(measured: JudgedMeasurement, name: str) -> bool:
+def _any(measured: Measurement, name: str) -> bool:
     return any(episode.scores.get(name) is not None for episode in measured.episodes)
 
 
-def _numbers(measured: JudgedMeasurement, rows: list[int], measures: list[str]) -> list[str]:
+def _numbers(measured: Measurement, rows: list[int], measures: list[str]) -> list[str]:
     episodes = [measured.episodes[i] for i in rows]
     judged = [e.record.success for e in episodes if e.record.success is not None]
     return [
@@ -64,7 +65,7 @@ def _numbers(measured: JudgedMeasurement, rows: list[int], measures: list[str]) 
         _median(np.array([e.quality for e in episodes])),
         f"{np.median(measured.score('steps')[rows]):.0f}",
         _median(relative_jerk(measured)[rows]),
-        *(_median(measured.score(name)[rows]) for name in measures),
+        *(_median(score_column(measured, name)[rows]) for name in measures),
     ]
 
 
@@ -73,7 +74,7 @@ def _median(values: np.ndarray) -> str:
     return f"{np.median(known):.2f}" if len(known) else "–"
 
 
-def _quality_chart(measured: JudgedMeasurement, found: dict[Names, list[int]]) -> Html:
+def _quality_chart(measured: Measurement, found: dict[Names, list[int]]) -> Html:
     quality = np.array([e.quality for e in measured.episodes])
     largest = sorted(found.items(), key=lambda group: -len(group[1]))[:MAX_DRAWN]
     varied = [k for k in range(3) if len({names[k] for names, _ in largest}) > 1]

@@ -4,8 +4,8 @@ from collections import defaultdict
 
 import numpy as np
 
+from imitate.curation.measurement import Measurement
 from imitate.curation.page_places import episode_link
-from imitate.curation.page_subject import JudgedMeasurement
 from imitate.datasets.episode_store import ACTION
 from imitate.page import Html, amount, joined, paragraph, percent, section, table, tag
 
@@ -14,13 +14,13 @@ WELL, NOTE, BAD = ("✓ well", "good"), ("● note", None), ("✕ problem", "bad
 Check = tuple[str, tuple[str, str | None], str]
 
 
-def health_section(measured: JudgedMeasurement) -> Html:
+def health_section(measured: Measurement) -> Html:
     """Every check with its result, also those that found nothing."""
     rows = [[name, tag("span", mark[0], class_=mark[1]), words] for name, mark, words in _checks(measured)]
     return section("Health checks", table(["check", "result", "what was found"], rows))
 
 
-def _checks(measured: JudgedMeasurement) -> list[Check]:
+def _checks(measured: Measurement) -> list[Check]:
     episodes = measured.episodes
     every = [one for ranges in measured.ranges.values() for one in ranges]
     broken = [e.record.id for e in episodes if e.not_finite]
@@ -68,7 +68,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def duplicates_section(measured: JudgedMeasurement) -> Html:
+def duplicates_section(measured: Measurement) -> Html:
     """Exact copies and pairs that are nearly the same."""
     episodes = measured.episodes
     rows = [
@@ -91,7 +91,7 @@ def duplicates_section(measured: JudgedMeasurement) -> Html:
     return section("Duplicates", table(["episode", "is", "how", "share"], rows, [3]), intro=intro)
 
 
-def removal_section(measured: JudgedMeasurement) -> Html:
+def removal_section(measured: Measurement) -> Html:
     """What the recommended keep-list leaves out, by fault, and what remains."""
     groups: dict[str, list[int]] = defaultdict(list)
     for i, episode in enumerate(measured.episodes):
@@ -113,7 +113,7 @@ def removal_section(measured: JudgedMeasurement) -> Html:
     return section(title, table(head, rows, [1, 2, 3]), intro=words)
 
 
-def _removed(measured: JudgedMeasurement, fault: str, rows: list[int]) -> list[object]:
+def _removed(measured: Measurement, fault: str, rows: list[int]) -> list[object]:
     episodes = [measured.episodes[i] for i in rows]
     reasons = list(dict.fromkeys(reason for e in episodes for reason in e.reasons))
     why = "; ".join(reasons[:2]) + ("; …" if len(reasons) > 2 else "")

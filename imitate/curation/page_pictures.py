@@ -9,11 +9,12 @@ from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.datasets.stored_array import StoredArray
 from imitate.page import Html, image_address, joined, tag
 
-SIDE = 80
+SIDES = (96, 80, 64, 48)
 QUALITY = 55
 # All pictures of a page together, so that one of 500 episodes stays easy to send.
-BUDGET_BYTES = 2_600_000
+BUDGET_BYTES = 2_000_000
 MAX_FRAMES, MIN_FRAMES = 7, 3
+SAMPLES = 5
 STRIP_CELLS, STRIP_ROWS = 40, 8
 # Blue below the mean, orange above: apart for colour-blind readers, and the mean pale.
 LOW, MIDDLE, HIGH = np.array([[0, 84, 147], [244, 244, 244], [196, 84, 0]], np.float64)
@@ -29,10 +30,10 @@ def episode_pictures(store: EpisodeStore, measured: Measurement) -> list[Html]:
     if camera is None:
         return [_strip(measured, i) for i in range(len(measured.episodes))]
     frames = store.array(camera)
-    count = _frame_count(_small(frames[0]), len(measured.episodes))
+    count, side = _affordable(frames, len(measured.episodes))
     steps = [_spread(episode.record.steps, count) for episode in measured.episodes]
     rows = np.concatenate([start + own for start, own in zip(measured.starts, steps, strict=True)])
-    small = iter(_read(frames, rows))
+    small = _read(frames, rows, side)
     return [
         joined(_frame(next(small), int(step), step == own[len(own) // 2]) for step in own) for own in steps
     ]
@@ -42,19 +43,25 @@ def _spread(steps: int, count: int) -> np.ndarray:
     return np.unique(np.linspace(0, steps - 1, count).round().astype(int))
 
 
-def _read(frames: StoredArray, rows: np.ndarray) -> Iterator[Html]:
+def _affordable(frames: StoredArray, episodes: int) -> tuple[int, int]:
+    """How many frames each episode may have, and their longer side, judged by a few of them."""
+    samples = [frames[int(row)] for row in np.linspace(0, len(frames) - 1, SAMPLES)]
+    for side in SIDES:
+        size = max(len(_small(sample, side)) for sample in samples)
+        count = min(MAX_FRAMES, int(BUDGET_BYTES / (size * max(1, episodes))))
+        # An odd number, so that one of them is the middle.
+        if count >= MIN_FRAMES:
+            return count - 1 + count % 2, side
+    return MIN_FRAMES, SIDES[-1]
+
+
+def _read(frames: StoredArray, rows: np.ndarray, side: int) -> Iterator[Html]:
     """The pictures of `rows` (K,), rising. Each chunk is read once: reading one row costs as much."""
     for chunk in np.unique(rows // frames.chunk_rows):
         here = rows[rows // frames.chunk_rows == chunk]
         first = int(here[0])
         block = frames[first : int(here[-1]) + 1]
-        yield from (_small(block[row - first]) for row in here)
-
-
-def _frame_count(sample: Html, episodes: int) -> int:
-    """How many frames of the size of `sample` each episode may have; odd, so that one is the middle."""
-    affordable = int(BUDGET_BYTES / (len(sample) * max(1, episodes)))
-    return max(MIN_FRAMES, min(MAX_FRAMES, affordable - 1 + affordable % 2))
+        yield from (_small(block[row - first], side) for row in here)
 
 
 def _frame(source: Html, step: int, middle: bool) -> Html:
@@ -62,8 +69,8 @@ def _frame(source: Html, step: int, middle: bool) -> Html:
     return tag("img", src=source, alt=f"step {step}", data_step=step, class_=look)
 
 
-def _small(pixels: np.ndarray) -> Html:
-    return image_address(thinned(pixels, SIDE), "webp", quality=QUALITY)
+def _small(pixels: np.ndarray, side: int) -> Html:
+    return image_address(thinned(pixels, side), "webp", quality=QUALITY)
 
 
 def thinned(pixels: np.ndarray, side: int) -> np.ndarray:

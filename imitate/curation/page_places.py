@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from imitate.curation.measurement import Measurement
 from imitate.curation.page_map import HexMap, Window
 from imitate.curation.page_map_drawing import Scale, axis_names, hexagon_shape, score_map, state_columns
 from imitate.curation.page_scores import score_label
-from imitate.curation.page_subject import JudgedMeasurement
 from imitate.page import Html, amount, grid, paragraph, percent, section, tag
 
 FIRST = ("divergence", "diversity")
@@ -17,7 +17,7 @@ TITLES = {
 
 
 def hex_map(
-    measured: JudgedMeasurement, projection: np.ndarray | None = None, window: Window | None = None
+    measured: Measurement, projection: np.ndarray | None = None, window: Window | None = None
 ) -> HexMap:
     """The steps of `measured` on a plane: its own, or `projection` (N, 2) as seen through `window`."""
     plane = measured.projection if projection is None else projection
@@ -25,7 +25,7 @@ def hex_map(
     return HexMap.of(plane, episode, window or Window.around([plane]))
 
 
-def maps(measured: JudgedMeasurement, hexes: HexMap) -> Html:
+def maps(measured: Measurement, hexes: HexMap) -> Html:
     """The maps of every score that steps have, the places of greatest divergence listed below."""
     known = {name: v for name, v in measured.steps_scores.items() if np.isfinite(v).any()}
     if not known or not len(hexes.centres):
@@ -55,7 +55,7 @@ def _map(hexes: HexMap, name: str, values: np.ndarray, axes: tuple[str, str], pl
     return score_map(hexes, values, title, axes, scale, places if name == "divergence" else [])
 
 
-def _place_list(measured: JudgedMeasurement, hexes: HexMap, values: np.ndarray, places: list[int]) -> Html:
+def _place_list(measured: Measurement, hexes: HexMap, values: np.ndarray, places: list[int]) -> Html:
     means = hexes.means(values)
     usual = float(np.nanmean(values))
     items = [
@@ -76,14 +76,14 @@ def _times(value: float, usual: float) -> str:
     return f"{amount(value / usual, 2)} ×" if usual > 0 else "above"
 
 
-def _when(measured: JudgedMeasurement, hexes: HexMap, b: int) -> str:
+def _when(measured: Measurement, hexes: HexMap, b: int) -> str:
     rows = np.flatnonzero(hexes.bins == b)
     lengths = np.array([e.record.steps for e in measured.episodes])
     through = (rows - measured.starts[hexes.episode[rows]]) / lengths[hexes.episode[rows]]
     return f"typically {percent(float(np.median(through)))} of the way through"
 
 
-def _description(measured: JudgedMeasurement, inside: np.ndarray) -> str:
+def _description(measured: Measurement, inside: np.ndarray) -> str:
     """The state there, by the three dimensions that are least usual."""
     names, columns = state_columns(measured)
     if not names:
@@ -94,7 +94,7 @@ def _description(measured: JudgedMeasurement, inside: np.ndarray) -> str:
     return "There " + ", ".join(f"{names[i]} ≈ {amount(float(here[i]), 2)}" for i in unusual) + "."
 
 
-def _examples(measured: JudgedMeasurement, hexes: HexMap, values: np.ndarray, b: int) -> Html:
+def _examples(measured: Measurement, hexes: HexMap, values: np.ndarray, b: int) -> Html:
     """The episodes that differ most from the others there."""
     rows = np.flatnonzero((hexes.bins == b) & np.isfinite(values))
     order = rows[np.argsort(-values[rows], kind="stable")]

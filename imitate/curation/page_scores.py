@@ -36,6 +36,21 @@ KNOWN = {
     "novelty": ScoreLabel("novelty", "distance to the nearest states of other episodes"),
     "progress": ScoreLabel("progress", "how fast the task advances, 1 being usual", "", "higher"),
     "noise": ScoreLabel("noise", "how shaky the actions are from step to step", "", "lower"),
+    "odd_dynamics": ScoreLabel(
+        "odd dynamics", "how unlike others what follows a state and an action is", "", "lower"
+    ),
+    "surprise": ScoreLabel("surprise", "how unlike what the others would do the actions are", "", "lower"),
+    "deviation": ScoreLabel(
+        "deviation",
+        "how far a fifth of the episode stays from what the others would do",
+        "",
+        "lower",
+    ),
+    "excess": ScoreLabel("excess length", "its length over what the others would need", "×", "lower"),
+    "pace": ScoreLabel("pace", "median speed through the states in their standard deviations"),
+    "badness": ScoreLabel(
+        "distance from the ordinary", "the strongest sign of a fault, in standard deviations", "", "lower"
+    ),
     "mutual_information": ScoreLabel(
         "mutual information", "how much its states tell about its actions", "", "higher"
     ),

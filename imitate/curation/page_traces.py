@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from imitate.curation.measurement import Measurement
 from imitate.curation.page_csv import score_names
 from imitate.curation.page_map import HexMap
 from imitate.curation.page_scores import score_label
-from imitate.curation.page_subject import JudgedMeasurement
 from imitate.datasets.episode_store import ACTION
 
 POINTS, FEWEST_POINTS = 120, 20
 MAX_ACTIONS, MAX_CURVES = 10, 28
 # All traces of a page together; more episodes get fewer points each.
-BUDGET_BYTES = 2_000_000
+BUDGET_BYTES = 1_600_000
 # Byte values 0 to 254 are a range from low to high, 255 says that the value is not known.
 STEPS, UNKNOWN = 254, 255
 MAX_VISITS = 60
@@ -45,7 +45,7 @@ class Curve:
         return {"label": self.label, "unit": self.unit, "kind": self.kind, "low": self.low, "high": self.high}
 
 
-def page_data(measured: JudgedMeasurement, hexes: HexMap) -> dict[str, Any]:
+def page_data(measured: Measurement, hexes: HexMap) -> dict[str, Any]:
     """What the scripts read: curves, scores, episodes with traces, flags, and who was in which hexagon."""
     curves = [*signal_curves(measured), *score_curves(measured)]
     names = score_names(measured)
@@ -63,7 +63,7 @@ def _points(episodes: int, curves: int) -> int:
     return max(FEWEST_POINTS, min(POINTS, BUDGET_BYTES // max(1, episodes * curves)))
 
 
-def signal_curves(measured: JudgedMeasurement) -> list[Curve]:
+def signal_curves(measured: Measurement) -> list[Curve]:
     """The action's dimensions and those of the state that move most within episodes; no constants."""
     actions = _columns(measured, ACTION)[:MAX_ACTIONS]
     states = [curve for key in measured.arrays if key != ACTION for curve in _columns(measured, key)]
@@ -72,7 +72,7 @@ def signal_curves(measured: JudgedMeasurement) -> list[Curve]:
     return actions + [states[i] for i in sorted(best)]
 
 
-def _columns(measured: JudgedMeasurement, key: str) -> list[Curve]:
+def _columns(measured: Measurement, key: str) -> list[Curve]:
     flat = measured.arrays[key].reshape(measured.steps, -1)
     kind = "action" if key == ACTION else "state"
     return [
@@ -82,7 +82,7 @@ def _columns(measured: JudgedMeasurement, key: str) -> list[Curve]:
     ]
 
 
-def _motion(measured: JudgedMeasurement, values: np.ndarray) -> float:
+def _motion(measured: Measurement, values: np.ndarray) -> float:
     """The share of the variance of `values` (N,) that lies within episodes."""
     known = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     counts = np.array([e.record.steps for e in measured.episodes])
@@ -91,7 +91,7 @@ def _motion(measured: JudgedMeasurement, values: np.ndarray) -> float:
     return 1 - float(np.average((means - known.mean()) ** 2, weights=counts)) / total if total > 0 else 0.0
 
 
-def score_curves(measured: JudgedMeasurement) -> list[Curve]:
+def score_curves(measured: Measurement) -> list[Curve]:
     """The scores of single steps, from 0 (or less) to what 99 % of steps stay below."""
     curves = []
     for name, values in measured.steps_scores.items():
@@ -105,7 +105,7 @@ def score_curves(measured: JudgedMeasurement) -> list[Curve]:
 
 
 def _episode(
-    measured: JudgedMeasurement, i: int, curves: Sequence[Curve], names: list[str], points: int
+    measured: Measurement, i: int, curves: Sequence[Curve], names: list[str], points: int
 ) -> dict[str, Any]:
     episode, record = measured.episodes[i], measured.episodes[i].record
     rows = measured.slice_of(i)

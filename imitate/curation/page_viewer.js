@@ -28,7 +28,7 @@ function show() {
   const reasons = row.querySelector(".why").textContent, kept = row.dataset.keep === "yes";
   part("title").textContent = episode.id;
   const seconds = episode.rate ? `, ${short(episode.steps / episode.rate)} s` : "";
-  part("said").textContent = [kept ? "✓ kept" : "✕ not kept", row.dataset.fault, reasons,
+  part("said").textContent = [kept ? "✓ kept" : "✕ left out", row.dataset.fault, reasons,
     `${episode.steps} steps${seconds}`].filter(Boolean).join(" · ");
   showFrames(row);
   plot();

@@ -16,10 +16,9 @@ from imitate.curation.page_groups import group_section
 from imitate.curation.page_health import duplicates_section, health_section, removal_section
 from imitate.curation.page_pictures import episode_pictures
 from imitate.curation.page_places import hex_map, maps
-from imitate.curation.page_subject import JudgedMeasurement
 from imitate.curation.page_traces import page_data, score_curves, signal_curves
-from imitate.curation.tables import dimension_table, episode_table, group_table
-from imitate.curation.verdict import SIGNS, Finding, summary
+from imitate.curation.tables import dimension_table
+from imitate.curation.verdict import SIGNS, Finding, advice, summary
 from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.page import (
     Html,
@@ -42,22 +41,6 @@ MAX_CAMERAS = 3
 
 
 def report_page(store: EpisodeStore, measured: Measurement, found: list[Finding], out: Path) -> str:
-    """The whole document."""
-    return render(
-        f"Report of {store.path.name}",
-        _verdict(store, measured, found),
-        _contents(store, measured),
-        _samples(store, measured),
-        _grounds(measured),
-        _dimensions(measured),
-        _episodes(measured),
-        _provenance(store, out),
-    )
-
-
-def full_report_page(
-    store: EpisodeStore, measured: JudgedMeasurement, found: list[Finding], out: Path
-) -> str:
     """The whole document."""
     hexes = hex_map(measured)
     curves = [*signal_curves(measured), *score_curves(measured)]
@@ -84,10 +67,11 @@ def full_report_page(
     return render(f"Report of {store.path.name}", *shown, style=asset("page_report.css"), scripts=scripts())
 
 
-def _advice(measured: JudgedMeasurement) -> Html | None:
-    if not measured.advice:
+def _advice(measured: Measurement) -> Html | None:
+    things = advice(measured)
+    if not things:
         return None
-    return section("What to do", tag("ol", *(tag("li", text) for text in measured.advice), class_="advice"))
+    return section("What to do", tag("ol", *(tag("li", text) for text in things), class_="advice"))
 
 
 def _verdict(store: EpisodeStore, measured: Measurement, found: list[Finding]) -> Html:
@@ -133,10 +117,8 @@ def _contents(store: EpisodeStore, measured: Measurement) -> Html:
         "styles": _names({episode.style for episode in measured.episodes}),
     }
     arrays = table(["array", "kind", "shape per step", "type"], rows)
-    groups = group_table(measured)
-    more = [tag("h3", "By source, operator and style"), groups] if groups is not None else []
     recorded = tag("div", tag("h3", "What is recorded"), arrays, class_="card")
-    return section("What is in it", grid([card("The data set", whole), recorded]), *more)
+    return section("What is in it", grid([card("The data set", whole), recorded]))
 
 
 def _shape(shape: tuple[int, ...]) -> str:
@@ -170,21 +152,6 @@ def _samples(store: EpisodeStore, measured: Measurement) -> Html:
     return section("Samples", *shown, figures.sample_legend(measured), charts, intro=intro)
 
 
-def _grounds(measured: Measurement) -> Html:
-    jerk = figures.score_chart(
-        measured,
-        "jerk",
-        "Smoothness of the actions",
-        "mean squared jerk [(std/s³)²]" if measured.spec.rate_hz else "mean squared jerk [(std/step³)²]",
-        "Third difference of the recorded action in standard deviations; lower is smoother. Noise and "
-        "teleoperation jumps raise it.",
-    )
-    disagreement = _disagreement(measured)
-    charts = [figures.length_chart(measured), figures.agreement_chart(measured), disagreement, jerk]
-    charts += figures.coverage_charts(measured)
-    return section("Lengths, consistency, smoothness, coverage", grid(c for c in charts if c is not None))
-
-
 def _consistency(measured: Measurement) -> Html:
     charts = [figures.agreement_chart(measured), _disagreement(measured), *figures.coverage_charts(measured)]
     return section("Consistency and starts", grid(c for c in charts if c is not None))
@@ -207,14 +174,6 @@ def _dimensions(measured: Measurement) -> Html:
         parts += [tag("h3", key), dimension_table(measured, key)]
     intro = "Over all steps, in the units of the data. Actions first."
     return section("Every dimension", *parts, intro=intro)
-
-
-def _episodes(measured: Measurement) -> Html:
-    intro = (
-        "An episode is kept unless a hard fact speaks against it: a failed demonstration, an exact copy, "
-        "a value that is not finite. Scores alone never exclude one. Idle counts steps. Click a head to sort."
-    )
-    return section("Every episode", episode_table(measured), intro=intro)
 
 
 def _provenance(store: EpisodeStore, out: Path) -> Html:

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from judged_sets import judged
 from scipy.stats import spearmanr
 
+from imitate.curation.measurement import Measurement
 from imitate.curation.page_correlations import correlation_section, rank_correlations
 from imitate.curation.page_csv import episodes_csv
 from imitate.curation.page_places import hex_map
-from imitate.curation.page_subject import JudgedMeasurement
 from imitate.curation.page_traces import UNKNOWN, Curve, page_data, score_curves, signal_curves
 from imitate.datasets.episode_store import ACTION
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> JudgedMeasurement:
-    episodes = [sample_pages.episode(i, 20 + 20 * i, success=i != 3) for i in range(10)]
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measurement:
+    episodes = [sample_pages.episode(i, 20 + 20 * i, success=i != 3) for i in range(9)]
     return judged(sample_pages.store(tmp_path_factory.mktemp("data") / "d.zarr", episodes))
 
 
@@ -41,7 +41,7 @@ def test_unknown_values_stay_unknown() -> None:
     assert curve.quantised(curve.values).tolist() == [UNKNOWN, UNKNOWN, 0]
 
 
-def test_traces_are_the_data_at_their_steps(measured: JudgedMeasurement) -> None:
+def test_traces_are_the_data_at_their_steps(measured: Measurement) -> None:
     data = page_data(measured, hex_map(measured))
     curves = [*signal_curves(measured), *score_curves(measured)]
     assert [curve["label"] for curve in data["curves"]] == [curve.label for curve in curves]
@@ -55,30 +55,30 @@ def test_traces_are_the_data_at_their_steps(measured: JudgedMeasurement) -> None
     json.dumps(data, allow_nan=False)
 
 
-def test_a_short_peak_of_a_score_survives_thinning(measured: JudgedMeasurement) -> None:
+def test_a_short_peak_of_a_score_survives_thinning(measured: Measurement) -> None:
     divergence = np.zeros(measured.steps)
-    divergence[measured.slice_of(9).start + 101] = 1.0
+    divergence[measured.slice_of(8).start + 101] = 1.0
     alone = replace(measured, steps_scores={"divergence": divergence})
     (curve,) = score_curves(alone)
     data = page_data(alone, hex_map(alone))
-    assert data["episodes"][9]["points"] < data["episodes"][9]["steps"]
-    assert curve.high == 1.0 and 254 in base64.b64decode(data["episodes"][9]["traces"])[-120:]
+    assert data["episodes"][8]["points"] < data["episodes"][8]["steps"]
+    assert curve.high == 1.0 and 254 in base64.b64decode(data["episodes"][8]["traces"])[-120:]
 
 
-def test_constants_are_not_drawn_and_what_moves_is_preferred(measured: JudgedMeasurement) -> None:
+def test_constants_are_not_drawn_and_what_moves_is_preferred(measured: Measurement) -> None:
     curves = signal_curves(measured)
     assert [curve.label for curve in curves] == ["vx", "vy", "x", "y", "angle"]
     still = [replace(one, std=0.0, max=one.min) for one in measured.ranges["arm"]]
     assert len(signal_curves(replace(measured, ranges={**measured.ranges, "arm": still}))) == 2
 
 
-def test_visits_name_every_step(measured: JudgedMeasurement) -> None:
+def test_visits_name_every_step(measured: Measurement) -> None:
     data = page_data(measured, hex_map(measured))
     flat = np.concatenate([np.array(visits).reshape(-1, 3) for visits in data["visits"]])
     assert np.sum(flat[:, 2] - flat[:, 1]) == measured.steps
 
 
-def test_csv_holds_the_numbers_of_the_json(measured: JudgedMeasurement) -> None:
+def test_csv_holds_the_numbers_of_the_json(measured: Measurement) -> None:
     rows = list(csv.DictReader(io.StringIO(episodes_csv(measured))))
     assert [row["id"] for row in rows] == [e.record.id for e in measured.episodes]
     for row, episode in zip(rows, measured.episodes, strict=True):

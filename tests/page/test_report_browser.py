@@ -9,7 +9,7 @@ import sample_pages
 from browser import Browser, executable
 from judged_sets import judged
 
-from imitate.curation.report_page import full_report_page
+from imitate.curation.report_page import report_page
 from imitate.curation.verdict import findings
 
 pytestmark = pytest.mark.skipif(
@@ -33,7 +33,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = sample_pages.store(folder / "d.zarr", episodes)
     measured = judged(store)
     page = folder / "report.html"
-    page.write_text(full_report_page(store, measured, findings(measured), page), encoding="utf-8")
+    page.write_text(report_page(store, measured, findings(measured), page), encoding="utf-8")
     return page
 
 
@@ -91,7 +91,11 @@ def test_filters_leave_what_fits(page: Browser) -> None:
     assert shown(page) == ["seed9"]
     choose(page, "fault", "")
     choose(page, "keep", "no")
+    left_out = shown(page)
+    assert {"seed4", "seed7", "seed9"} <= set(left_out) and "seed0" not in left_out
+    choose(page, "text", "failed demonstration")
     assert shown(page) == ["seed7"]
+    choose(page, "text", "")
     choose(page, "keep", "")
     choose(page, "style", "fast")
     assert len(shown(page)) == 10
