@@ -100,7 +100,7 @@ def _detour(surprise: np.ndarray, to_go: np.ndarray, novelty: np.ndarray, window
 
 
 def running_mean(values: np.ndarray, window: int) -> np.ndarray:
-    """Means of values (T, D) over each `window` steps in a row, (T - window + 1, D); over all where T is less."""
+    """Means of values (T, D) over each `window` steps in a row, (T - window + 1, D); one where T is less."""
     window = min(window, len(values))
     sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
     return (sums[window:] - sums[:-window]) / window

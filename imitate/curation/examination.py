@@ -23,7 +23,7 @@ JUDGED_EPISODES = 10
 """Below this, what is ordinary cannot be told, and no fault is named."""
 NAME_OF_STAGES = ("neighbours of states", "neighbours of transitions", "information", "what others would do")
 SPREAD_OUT = 0.5
-"""A flagged stretch reaches as far as the surprise, averaged over a few steps, stays above this share of its peak."""
+"""A flagged stretch reaches as far as the surprise stays above this share of its median in the stretch."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,9 @@ def _most_surprising(surprise: np.ndarray, window: int) -> tuple[int, int]:
 
 
 def projection(features: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Standardised features (N, F) in their first two principal components over the rows `known`, (N, 2) float32.
+    """Standardised features (N, F) in their first two principal components, (N, 2) float32.
 
-    A missing second component is 0; rows that are not finite are NaN.
+    The components are those of the rows `known`, (N,) bool; a missing second one is 0.
     """
     if not features.shape[1]:
         return np.zeros((len(features), 2), np.float32)

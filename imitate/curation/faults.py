@@ -16,23 +16,23 @@ from imitate.curation.evidence import Evidence
 
 NOISY, SLOW, EXTRANEOUS, WRONG_STYLE = "noisy", "slow", "extraneous segment", "wrong style"
 FAULTS = (NOISY, SLOW, EXTRANEOUS, WRONG_STYLE)
-"""The most specific first: noise disturbs everything, and a slow or straying episode is also of another style."""
+"""The most specific first: noise disturbs everything, and what is slow or strays is also of another style."""
 
 FALSE_SHARE = 0.05
 """Expected share of ordinary episodes among those singled out, over all four kinds together."""
 LOW, MIDDLE = 0.16, 0.5
-"""Quantiles between which the ordinary shows: faults lie above the median of what is not yet known as faulty."""
+"""Quantiles between which the ordinary shows: what is not yet known as faulty lies above."""
 LEAST_SPREAD, LEAST_SPREAD_OF_TIME = 0.2, 0.1
 """Of logarithms: differences of less than about a fifth are never told apart, of times a tenth."""
 ROUNDS = 4
 DETOUR = 1.7
-"""Of Evidence.detour, from which a surprising stretch is an excursion rather than another way to do the task."""
+"""Of Evidence.detour, from which a surprising stretch is an excursion and not another way to do it."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """scores: {fault: (E,)} standard deviations from the ordinary, NaN where it cannot be told; faults: of each
-    episode the name of one, "" for none; badness: (E,) the largest score, at least 0.
+    """scores: {fault: (E,)} standard deviations from the ordinary, NaN where it cannot be told; faults: of
+    each episode the name of one, "" for none; badness: (E,) the largest score, at least 0.
     """
 
     scores: dict[str, np.ndarray]

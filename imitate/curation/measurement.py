@@ -38,8 +38,8 @@ class MeasuredEpisode:
     steps; duration_s; idle_start and idle_end in steps; jerk: mean squared jerk of the action in its
     standard deviations, (1 / s³)², mean over dimensions; disagreement: mean squared difference from the
     actions of similar states in other episodes, as a share of that of random states; sparc: spectral arc
-    length of the speed; and those of Examination, which docs/curate.md explains. fault: what it does unlike the
-    others, None for most. quality: from 1 (as the others) to 0.
+    length of the speed; and those of Examination, which docs/curate.md explains. fault: what it does unlike
+    the others, None for most. quality: from 1 (as the others) to 0.
     """
 
     record: EpisodeRecord

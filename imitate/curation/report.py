@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imitate import __version__
-from imitate.curation.measurement import Measurement, measure
+from imitate.curation.measurement import MeasuredEpisode, Measurement, measure
 from imitate.curation.report_page import report_page
 from imitate.curation.verdict import Finding, advice, findings, summary
 from imitate.datasets.episode_store import EpisodeStore
@@ -82,6 +82,14 @@ def report_json(store: EpisodeStore, measured: Measurement, found: list[Finding]
         ],
         "versions": {"imitate": __version__},
     }
+
+
+def segments_json(episode: MeasuredEpisode) -> list[dict[str, Any]]:
+    """The parts of an episode that do not count, as a keep-list has them."""
+    if episode.cut is None:
+        return []
+    start, stop = episode.cut
+    return [{"start": start, "stop": stop, "weight": 0.0}]
 
 
 def _dimension(one: DimensionRange) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Several small networks side by side, trained at once as one batched product: much cheaper than one by one."""
+"""Several small networks side by side, trained at once as one batched product: cheaper than one by one."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ class StackedNetworks:
 
 
 def folds(episodes: int, count: int, seed: int) -> np.ndarray:
-    """A fold from 0 to count - 1 for each episode, (E,) int64, drawn with `seed`, of sizes as equal as can be."""
+    """A fold from 0 to count - 1 for each episode, (E,) int64, drawn with `seed`; sizes differ by 1 at most."""
     fold = np.empty(episodes, np.int64)
     fold[np.random.default_rng(seed).permutation(episodes)] = np.arange(episodes) % count
     return fold
@@ -95,7 +96,7 @@ def _tensor(values: np.ndarray) -> Tensor:
 
 
 def _start(members: int, sizes: tuple[int, ...], generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
-    pairs = zip(sizes[:-1], sizes[1:], strict=True)
+    pairs = pairwise(sizes)
     return [
         (torch.randn(members, a, b, generator=generator) / math.sqrt(max(1, a)), torch.zeros(members, 1, b))
         for a, b in pairs
