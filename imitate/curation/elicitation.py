@@ -69,8 +69,8 @@ class Coach:
     """Judges new demonstrations by base demonstrations, whose states it remembers.
 
     limit: the share of steps that may oppose the base demonstrations, which 95 % of these keep themselves.
-    states (N, F) float32 standardised, all of the base; is_example (N,) bool: whether the step goes together
-    with the other base demonstrations; lengths (E,) and ids of the episodes.
+    states (N, F) float32 standardised, all of the base; is_example (N,) bool: whether the step is known to
+    go together with the other base demonstrations; lengths (E,) and ids of the episodes.
     """
 
     spec: DataSpec
@@ -99,7 +99,7 @@ class Coach:
         lengths = np.array([len(action) for action in actions], np.int64)
         opposed = np.add.reduceat(own.is_opposed, np.cumsum(lengths) - lengths, dtype=np.float64) / lengths
         known = base.state(np.concatenate(states))
-        is_example = own.per_frame > np.median(own.per_frame[~own.is_new])
+        is_example = ~own.is_new & (own.per_frame >= np.median(own.per_frame[~own.is_new]))
         return cls(
             spec, base, float(np.quantile(opposed, ACCEPTED_QUANTILE)), known, is_example, lengths, tuple(ids)
         )
@@ -122,7 +122,7 @@ class Coach:
         windows: list[Window] = []
         while len(windows) < WORST and left.any():
             middle = int(np.argmin(np.where(left, smooth, np.inf)))
-            if smooth[middle] >= 1.0:
+            if smooth[middle] > 1.0 - 1e-6:  # nothing against it, up to rounding
                 break
             first, last = max(0, middle - AROUND), min(len(per_step) - 1, middle + AROUND)
             # Middles two windows apart do not share a step.
@@ -139,9 +139,7 @@ class Coach:
     def _reason(
         self, found: Compatibility, opposed: float, is_accepted: bool, windows: Sequence[Window]
     ) -> str:
-        new = (
-            f"{np.mean(found.is_new):.0%} of its steps are in states that the base demonstrations do not show"
-        )
+        new = f"{np.mean(found.is_new):.0%} of its steps are in states that base demonstrations do not show"
         if is_accepted:
             return f"accepted: it goes together with the base demonstrations; {new}."
         worst = windows[0]

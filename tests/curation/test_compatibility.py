@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imitate.curation.compatibility import BaseModel, Scaling, Thresholds, compatibility, episode_features
-from imitate.curation.ensemble import FOLDS
 from imitate.datasets.quality.frames import Frames
 from imitate.errors import DataError, SpecError
 from imitate.types import ArraySpec, DataSpec, Episode
@@ -41,6 +40,7 @@ def base() -> BaseModel:
     return BaseModel.fit([states[i] for i in good], [actions[i] for i in good])[0]
 
 
+@pytest.mark.slow
 def test_within_a_set_those_who_contradict_come_last() -> None:
     found = compatibility(Frames.of(*demonstrations()))
     assert found is not None
@@ -49,7 +49,10 @@ def test_within_a_set_those_who_contradict_come_last() -> None:
     assert found.per_frame.min() >= 0 and found.per_frame.max() <= 1
 
 
-def test_base_demonstrations_set_the_thresholds_where_one_in_twenty_is_beyond() -> None:
+def test_base_demonstrations_set_the_thresholds_where_one_in_twenty_is_beyond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("imitate.curation.ensemble.STEPS", 10)
     states, actions = demonstrations()
     model, own = BaseModel.fit(states, actions)
     assert np.mean(own.error > model.thresholds.error) == pytest.approx(0.05, abs=0.01)
@@ -94,7 +97,6 @@ def test_too_little_is_said_to_be_too_little() -> None:
         assert compatibility(Frames.of(*few)) is None
         with pytest.raises(DataError, match="too little"):
             BaseModel.fit(*few)
-    assert FOLDS == 2
 
 
 def test_an_episode_that_does_not_fit_is_refused() -> None:
