@@ -85,7 +85,7 @@ class StackedNetworks:
 
 
 def folds(episodes: int, count: int, seed: int) -> np.ndarray:
-    """A fold from 0 to count - 1 for each episode, (E,) int64, drawn with `seed`; sizes differ by 1 at most."""
+    """A fold from 0 to count - 1 for each episode, (E,) int64, drawn with `seed`, all about as large."""
     fold = np.empty(episodes, np.int64)
     fold[np.random.default_rng(seed).permutation(episodes)] = np.arange(episodes) % count
     return fold

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -18,13 +19,15 @@ from imitate.datasets.keep_list import Selection, everything, read_keep_list
 from imitate.datasets.opening import open_store
 from imitate.datasets.rows import Rows, open_rows
 from imitate.datasets.windows import Windows, WindowSampler
-from imitate.errors import ConfigError, DataError
+from imitate.errors import ConfigError, DataError, nearest
 from imitate.normalize import Statistics
 from imitate.policy import Horizons
 from imitate.symmetry import Mirror
 from imitate.types import Batch, DataSpec, Outcome, require_match
 
 PREFETCHED = 4
+
+Weighting = Literal["loss", "sampling"]
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,10 @@ class DataConfig:
     path: store, replay buffer or .zarr.zip. keep: a keep-list. obs: names of the
     observations to use (empty: all that the environment has; without an environment, all but images).
     val_fraction: share of the episodes kept for validation, at least one where it is not 0. split_seed:
-    which ones. mirror: train on the mirror image of a random half of the windows, where the environment has
-    such a symmetry. memory_gib: arrays are held in memory as far as they fit into this; the rest is read
-    from disk batch by batch.
+    which ones. weighting: how the weights of a keep-list act, on the "loss" of a window or on how often it is
+    drawn ("sampling"). mirror: train on the mirror image of a random half of the windows, where the
+    environment has such a symmetry. memory_gib: arrays are held in memory as far as they fit into this; the
+    rest is read from disk batch by batch.
     """
 
     path: str
@@ -44,6 +48,7 @@ class DataConfig:
     obs: tuple[str, ...] = ()
     val_fraction: float = 0.02
     split_seed: int = 0
+    weighting: Weighting = "loss"
     mirror: bool = False
     memory_gib: float = 4.0
 
@@ -52,6 +57,9 @@ class DataConfig:
             raise ConfigError("data.path is empty, expected a store, e.g. data.path=demos.zarr")
         if not 0.0 <= self.val_fraction < 1.0:
             raise ConfigError(f"data.val_fraction is {self.val_fraction}, expected a share from 0 to below 1")
+        if self.weighting not in get_args(Weighting):
+            found = f"data.weighting is {self.weighting!r}{nearest(self.weighting, get_args(Weighting))}"
+            raise ConfigError(found)
         if self.split_seed < 0:
             raise ConfigError(f"data.split_seed is {self.split_seed}, expected 0 or more")
         if self.memory_gib < 0:
@@ -60,7 +68,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class EpisodeFacts:
-    """Of each episode of a store, all (E,): weight, row of its last step, success as Outcome has it."""
+    """What a store knows, and how much it counts.
+
+    weights: (N,) of each step. last_rows: (E,) row of the last step of each episode. success: (E,) as Outcome
+    has it.
+    """
 
     weights: np.ndarray
     last_rows: np.ndarray
@@ -88,10 +100,12 @@ class WindowLoader:
         batch_size: int,
         seed: int,
         mirror: Mirror | None = None,
+        weighting: Weighting = "loss",
     ) -> None:
         """Take windows of `sampler` from `rows` (observations and "action").
 
-        With `mirror` a random half of the windows of `batch` and `stream` is mirrored.
+        With `mirror` a random half of the windows of `batch` and `stream` is mirrored. With `weighting` by
+        "sampling" these draw windows in proportion to their weight, in place of each once per epoch.
         """
         self._rows = dict(rows)
         self._sampler = sampler
@@ -100,6 +114,7 @@ class WindowLoader:
         self._batch_size = batch_size
         self._seed = seed
         self._mirror = mirror
+        self._chances = self._chances_of(facts.weights) if weighting == "sampling" else None
         self._orders: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -184,9 +199,18 @@ class WindowLoader:
             obs=self._observed(windows.obs_rows),
             action=self._rows[ACTION].take(windows.action_rows),
             is_pad=torch.from_numpy(windows.is_pad),
-            weight=torch.from_numpy(self._facts.weights[windows.episodes]),
+            weight=torch.from_numpy(self._weights(windows)),
             outcome=self._outcome(windows) if self._tells_outcome else None,
         )
+
+    def _weights(self, windows: Windows) -> np.ndarray:
+        # The weight of a window is that of its step; a drawn window has had it already.
+        weights = self._facts.weights[windows.obs_rows[:, -1]]
+        return weights if self._chances is None else np.ones_like(weights)
+
+    def _chances_of(self, weights: np.ndarray) -> np.ndarray:
+        chances = weights[self._sampler.windows(np.arange(len(self))).obs_rows[:, -1]].astype(np.float64)
+        return np.asarray(chances / chances.sum())
 
     def _outcome(self, windows: Windows) -> Outcome:
         last = self._facts.last_rows[windows.episodes, None]
@@ -203,7 +227,9 @@ class WindowLoader:
         # Asked for by the prefetching thread and by others: replaced in one step, never changed in place.
         orders = self._orders
         if epoch not in orders:
-            drawn = np.random.default_rng((self._seed, epoch)).permutation(len(self))
+            rng = np.random.default_rng((self._seed, epoch))
+            drawn = rng.choice(len(self), len(self), p=self._chances) if self._chances is not None else None
+            drawn = rng.permutation(len(self)) if drawn is None else drawn
             orders = {number: order for number, order in orders.items() if number == epoch - 1}
             orders[epoch] = drawn
             self._orders = orders
@@ -253,6 +279,8 @@ def prepare(
     data_hash = store.content_hash()
     chosen = everything(store) if config.keep is None else read_keep_list(Path(config.keep), store, data_hash)
     train, validation = split_episodes(chosen, len(store), config)
+    # Without weight it is as good as left out.
+    train = [e for e in train if chosen.weights[_rows(store, e)].any()]
     if not train:
         raise DataError(f"{config.path}: no episodes to train on; there are {len(store)}, none is kept")
     names = [*spec.obs, ACTION]
@@ -262,8 +290,10 @@ def prepare(
     facts = EpisodeFacts.of(store, chosen.weights)
 
     def loader(episodes: list[int]) -> WindowLoader:
-        sampler = WindowSampler(store.episode_ends, horizons.obs_steps, horizons.pred_steps, episodes)
-        return WindowLoader(rows, sampler, facts, batch_size, seed, mirror if config.mirror else None)
+        counts = facts.weights > 0
+        sampler = WindowSampler(store.episode_ends, horizons.obs_steps, horizons.pred_steps, episodes, counts)
+        mirrored = mirror if config.mirror else None
+        return WindowLoader(rows, sampler, facts, batch_size, seed, mirrored, config.weighting)
 
     return TrainingData(
         train=loader(train),
@@ -287,6 +317,11 @@ def split_episodes(chosen: Selection, episodes: int, config: DataConfig) -> tupl
     if config.val_fraction > 0 and len(order) >= 2:
         held_out = min(max(1, round(config.val_fraction * len(order))), len(order) - 1)
     return sorted(order[held_out:]), sorted(order[:held_out])
+
+
+def _rows(store: EpisodeStore, episode: int) -> slice:
+    stop = int(store.episode_ends[episode])
+    return slice(stop - store.record(episode).steps, stop)
 
 
 def _used_spec(store: EpisodeStore, config: DataConfig, expected: DataSpec | None) -> DataSpec:

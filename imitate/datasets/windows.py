@@ -23,6 +23,9 @@ class WindowSampler:
 
         episode of 4 steps, To = 2, Tp = 4:   t = 0   observes 0 0   acts 0 0 1 2   padded 1 0 0 0
                                               t = 3   observes 2 3   acts 2 3 3 3   padded 0 0 1 1
+
+    Steps that do not count cut an episode: no window is theirs, and what lies beyond them as seen from the
+    step of a window is padding, too.
     """
 
     def __init__(
@@ -31,8 +34,12 @@ class WindowSampler:
         obs_steps: int,
         pred_steps: int,
         episodes: Sequence[int] | None = None,
+        counts: np.ndarray | None = None,
     ) -> None:
-        """Windows over `episode_ends` (E,), of all episodes or only those with the indices `episodes`."""
+        """Windows over `episode_ends` (E,), of all episodes or only those with the indices `episodes`.
+
+        `counts` (N,) bool says of each step whether it is to be learnt from; without it, all are.
+        """
         ends = np.asarray(episode_ends, np.int64)
         chosen = np.arange(len(ends)) if episodes is None else np.asarray(episodes, np.int64)
         last = ends[chosen]
@@ -44,6 +51,9 @@ class WindowSampler:
         self._table = np.column_stack(
             [starts + within, starts, np.repeat(last - 1, lengths), np.repeat(chosen, lengths)]
         )
+        self._counts = None if counts is None or counts.all() else counts
+        if self._counts is not None:
+            self._table = self._table[self._counts[self._table[:, 0]]]
         self._obs_offsets = np.arange(1 - obs_steps, 1)
         self._action_offsets = np.arange(1 - obs_steps, 1 - obs_steps + pred_steps)
 
@@ -57,7 +67,17 @@ class WindowSampler:
         observed = newest + self._obs_offsets
         wanted = newest + self._action_offsets
         acted = np.minimum(np.maximum(wanted, first), last)
-        return Windows(np.maximum(observed, first, out=observed), acted, acted != wanted, table[:, 3])
+        is_pad = acted != wanted
+        if self._counts is not None:
+            is_pad |= self._beyond_a_cut(~self._counts[acted])
+        return Windows(np.maximum(observed, first, out=observed), acted, is_pad, table[:, 3])
+
+    def _beyond_a_cut(self, is_cut: np.ndarray) -> np.ndarray:
+        """Where steps (B, Tp) lie at or behind a cut one, seen from the step of the window."""
+        now = len(self._obs_offsets) - 1
+        later = np.logical_or.accumulate(is_cut[:, now:], axis=1)
+        earlier = np.logical_or.accumulate(is_cut[:, :now][:, ::-1], axis=1)[:, ::-1]
+        return np.concatenate([earlier, later], axis=1)
 
     def obs_rows(self, indices: np.ndarray) -> np.ndarray:
         """Rows (B, To) that the windows `indices` (B,) observe, oldest first."""
