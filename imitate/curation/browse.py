@@ -13,7 +13,7 @@ from imitate.page import Html, amount, section, tag
 Cell = Callable[[int, MeasuredEpisode], object]
 # Jerk in physical units says little; against the median episode it does.
 RELATIVE = "jerk, × median"
-NEVER_HIDDEN = ("", "episode", "keep", "quality", "fault", "reasons", "steps")
+NEVER_HIDDEN = ("", "episode", "keep", "quality", "fault", "steps", "reasons")
 
 
 def browser_section(measured: Measurement, pictures: Sequence[Html]) -> Html:
@@ -92,8 +92,8 @@ def _columns(measured: Measurement, pictures: Sequence[Html]) -> dict[str, tuple
         "keep": ("", lambda i, e: _kept(e)),
         "quality": ("num", lambda i, e: _quality(e)),
         "fault": ("", lambda i, e: tag("b", e.fault) if e.fault else "–"),
+        "steps": ("num steps", lambda i, e: amount(e.record.steps)),
         "reasons": ("why", lambda i, e: "; ".join(e.reasons)),
-        "steps": ("num", lambda i, e: amount(e.record.steps)),
         "success": ("more", lambda i, e: {True: "yes", False: "no", None: "–"}[e.record.success]),
         "source": ("more", lambda i, e: e.record.source or "–"),
         "operator": ("more", lambda i, e: e.record.operator or "–"),
