@@ -73,7 +73,7 @@ class Examination:
     def _flag(self, index: int, fault: str, evidence: Evidence) -> Flag:
         steps = int(self.frames.lengths[index])
         if fault in (NOISY, SLOW):
-            return Flag(index, 0, steps, fault, f"{fault} from the start to the end")
+            return Flag(index, 0, steps, fault, "from the start to the end")
         surprise = self.surprise[self.frames.rows(index)]
         if fault == EXTRANEOUS:
             start, stop = (

@@ -98,6 +98,7 @@ class Measurement:
 
     steps_scores: {name: (N,) float64}, NaN where it cannot be told. projection: (N, 2) float32, the first two
     principal components of the states. near_duplicates: pairs of episodes and the share they have in common.
+    frames: the steps of the episodes `compared`, None where these are too few or nothing varies.
     """
 
     spec: DataSpec
@@ -110,6 +111,8 @@ class Measurement:
     steps_scores: Mapping[str, np.ndarray]
     projection: np.ndarray
     near_duplicates: list[tuple[int, int, float]]
+    frames: Frames | None
+    compared: list[int]
 
     @property
     def flags(self) -> list[Flag]:
@@ -164,6 +167,8 @@ def measure(store: EpisodeStore, progress: Progress = SILENT) -> Measurement:
         steps_scores=reading.everywhere(examination),
         projection=reading.projection(),
         near_duplicates=reading.pairs(examination),
+        frames=examination.frames if examination else None,
+        compared=reading.compared,
     )
 
 
@@ -184,7 +189,7 @@ class _Reading:
 
     def agreement(self) -> NeighbourAgreement | None:
         """Over usable episodes, each recording once: a copy would agree with itself."""
-        chosen = self._compared()
+        chosen = self.compared
         if len(chosen) < 3 or not self.states.shape[1]:
             return None
         rows = [self.rows[i] for i in chosen]
@@ -192,7 +197,7 @@ class _Reading:
 
     def examine(self, bar: Task) -> Examination | None:
         """Usable episodes compared step by step, each recording once."""
-        chosen = self._compared()
+        chosen = self.compared
         if len(chosen) < 3:
             return None
         rows = [self.rows[i] for i in chosen]
@@ -203,7 +208,7 @@ class _Reading:
         """Scores of steps over all rows of the store, NaN where an episode was not compared."""
         if found is None:
             return {}
-        rows = np.concatenate([np.arange(self.rows[i].start, self.rows[i].stop) for i in self._compared()])
+        rows = np.concatenate([np.arange(self.rows[i].start, self.rows[i].stop) for i in self.compared])
         spread = {}
         for name, values in found.steps.items():
             spread[name] = np.full(len(self.arrays[ACTION]), np.nan)
@@ -212,7 +217,7 @@ class _Reading:
 
     def pairs(self, found: Examination | None) -> list[tuple[int, int, float]]:
         """Nearly the same episodes, as indices into the store."""
-        chosen = self._compared()
+        chosen = self.compared
         return [(chosen[a], chosen[b], share) for a, b, share in found.duplicates] if found else []
 
     def projection(self) -> np.ndarray:
@@ -232,7 +237,7 @@ class _Reading:
         variance = self._action_variance()
         jerk = {i: _mean(raw / variance) for i, raw in zip(self.usable, self.jerks, strict=True)}
         ratios = agreement.per_episode.tolist() if agreement else []
-        disagreement = dict(zip(self._compared(), ratios, strict=False))
+        disagreement = dict(zip(self.compared, ratios, strict=False))
         judged = self._judged(found)
         first = {b: a for a, b, _ in self.pairs(found)}
         made = []
@@ -248,7 +253,7 @@ class _Reading:
         """Of each compared episode the scores of comparing, and its fault, flag and quality."""
         if found is None:
             return {}
-        chosen = self._compared()
+        chosen = self.compared
         columns = {name: found.score(name) for name in found.names}
         flags = {chosen[flag.episode]: flag for flag in found.flags()}
         badness = found.judgement.badness if found.judgement else np.zeros(len(chosen))
@@ -316,7 +321,9 @@ class _Reading:
             chosen[self.rows[i]] = True
         return chosen
 
-    def _compared(self) -> list[int]:
+    @property
+    def compared(self) -> list[int]:
+        """Usable episodes, each recording once."""
         return [i for i in self.usable if i not in self.duplicates]
 
     def _digest(self, i: int) -> str:

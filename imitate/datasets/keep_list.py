@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imitate.datasets.durable import write_durably
 from imitate.datasets.episode_store import EpisodeStore
 from imitate.errors import DataError, nearest
 
@@ -59,10 +60,8 @@ def write_keep_list(
 ) -> None:
     """Write what `read_keep_list` reads, whole or not at all; `made_by` says how it came about."""
     text = json.dumps({"made_by": made_by, "data_hash": data_hash, "episodes": episodes}, indent=1)
-    unfinished = path.with_name(f".{path.name}.unfinished")
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_durably(path, (text + "\n").encode())
 
 
 def _bounds(segment: Any, steps: int, where: str) -> tuple[int, int]:
