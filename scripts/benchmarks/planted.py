@@ -1,4 +1,4 @@
-"""Demonstration sets with known faults: mostly one expert's, and a tenth of each kind that curation has to find."""
+"""Demonstration sets with known faults: most are good, and some of each kind that curation has to find."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,3 +48,21 @@ def plant(task: str, seed: int, out: Path, clean: int = 60, each: int = 10) -> l
     with open_store(str(out)) as store:
         assert len(store) == len(kinds)
     return kinds
+
+
+CONTROLS = {
+    "point_obstacle, left": ("point_obstacle", ("left",)),
+    "point_obstacle, left and right": ("point_obstacle", ("left", "right")),
+    "tabletop/push": ("tabletop/push", ("direct",)),
+    "tabletop/pick_place": ("tabletop/pick_place", ("direct",)),
+    "tabletop/pick_place, left and right": ("tabletop/pick_place", ("left", "right")),
+    "tabletop/peg_insertion": ("tabletop/peg_insertion", ("direct",)),
+}
+"""Sets without a fault: an environment and the styles that each episode draws one of."""
+
+
+def control(name: str, seed: int, out: Path, episodes: int = 60) -> None:
+    """Write the set without faults of `seed` to `out`."""
+    env, styles = CONTROLS[name]
+    recipe = Recipe(compose("collect", [f"env={env}", "out=unused"]).env, styles)
+    collect(recipe, episodes, 1_000_000 * (seed + 1) + 500_000, out, append=True)
