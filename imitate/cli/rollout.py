@@ -11,6 +11,7 @@ Keys:
     env                 the environment; by default the one the policy was trained for
     episodes, seed      how many episodes, and the seed of the first (evaluation starts at 100000)
     out                 the folder to write; what it holds of an earlier rollout is replaced at the end
+    record              a store to make of the episodes (observations, actions, success), for  imitate curate
     videos              how many episodes to record, failures first; 0 for none
     device              auto, cpu, cuda or cuda:N
     policy.…            a setting of the trained policy to act with instead, such as policy.inference_steps=2
@@ -20,6 +21,7 @@ Keys:
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,7 @@ from imitate.evaluation.page import write_experiment_page
 from imitate.evaluation.provenance import provenance
 from imitate.evaluation.result import FILE_NAME, RolloutResult, save
 from imitate.progress import Progress
-from imitate.rollout import RolloutConfig
+from imitate.rollout import Recording, RolloutConfig, recording
 from imitate.training.run import CONFIG
 
 
@@ -48,6 +50,7 @@ class RolloutCommand:
     env: EnvConfig | None
     episodes: int
     seed: int
+    record: str | None
     videos: int
     device: str
     policy: Mapping[str, Any]
@@ -64,14 +67,26 @@ class RolloutCommand:
         loaded = load_policy(self.checkpoint, device, self.policy)
         env = self._env(loaded)
         seeds = range(self.seed, self.seed + self.episodes)
-        evaluation = Evaluation(loaded.policy, env, seeds, self.rollout, device)
         origin = provenance(loaded, env, self.rollout, device)
-        with replacing(Path(self.out), (VIDEOS, PAGE, FILE_NAME)) as folder:
+        with (
+            self._recording(loaded, origin) as record,
+            replacing(Path(self.out), (VIDEOS, PAGE, FILE_NAME)) as folder,
+        ):
+            evaluation = Evaluation(loaded.policy, env, seeds, self.rollout, device, record)
             result = evaluation.run(folder, self.videos, origin, progress)
             save(result, folder)
             videos = [folder / file for file in result.videos.values()]
             write_experiment_page(folder / PAGE, result, _run_folder(loaded), videos)
-        return Outcome(result.to_json(), _lines(result, Path(self.out)))
+        lines = _lines(result, Path(self.out))
+        return Outcome(result.to_json(), lines + ([f"recorded  {self.record}"] if self.record else []))
+
+    def _recording(
+        self, loaded: LoadedPolicy, origin: Mapping[str, Any]
+    ) -> AbstractContextManager[Recording | None]:
+        if self.record is None:
+            return nullcontext()
+        known = {key: origin[key] for key in ("env", "checkpoint_hash", "data_hash")}
+        return recording(Path(self.record), f"rollout of {loaded.file}", known)
 
     def _env(self, loaded: LoadedPolicy) -> EnvConfig:
         env = self.env or loaded.info.env_config()

@@ -14,18 +14,19 @@ from imitate.evaluation.result import RolloutResult
 from imitate.evaluation.video import VideoRecorder, video_name
 from imitate.policy import Policy
 from imitate.progress import Progress
-from imitate.rollout import EpisodeResult, Rollout, RolloutConfig, rollout
+from imitate.rollout import EpisodeResult, Recording, Rollout, RolloutConfig, rollout
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is evaluated, and how."""
+    """What is evaluated, and how; `record` takes the steps of the episodes that count."""
 
     policy: Policy
     env: EnvConfig
     seeds: Sequence[int]
     config: RolloutConfig
     device: torch.device
+    record: Recording | None = None
 
     def play(
         self, seeds: Sequence[int], progress: Progress, recorder: VideoRecorder | None = None
@@ -41,6 +42,7 @@ class Evaluation:
             device=self.device,
             recorder=recorder,
             video_seeds=seeds if recorder else (),
+            record=None if recorder else self.record,
             progress=progress,
         )
 

@@ -2,14 +2,17 @@
 
 from imitate.rollout.host import EnvFacts, EpisodeResult, FrameWriter, Recorder
 from imitate.rollout.lockstep import Rollout, RolloutConfig, Timing, rollout
+from imitate.rollout.recording import Recording, recording
 
 __all__ = [
     "EnvFacts",
     "EpisodeResult",
     "FrameWriter",
     "Recorder",
+    "Recording",
     "Rollout",
     "RolloutConfig",
     "Timing",
+    "recording",
     "rollout",
 ]

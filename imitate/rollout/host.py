@@ -7,6 +7,7 @@ in a worker; what it does is the same.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from imitate.env import Env, EnvConfig, Obs
 from imitate.errors import EnvError, ImitateError
 from imitate.execution import ObservationHistory
+from imitate.rollout.steps import Steps, steps_file
 from imitate.types import DataSpec, require_match
 
 
@@ -62,7 +64,10 @@ class EnvFacts:
 
 @dataclass(frozen=True)
 class HostOrder:
-    """All that a host needs to know: which episodes to play in which slots, for which policy."""
+    """All that a host needs to know: which episodes to play in which slots, for which policy.
+
+    steps_folder: where to write the steps of every finished episode; None for nowhere.
+    """
 
     env_config: EnvConfig
     queues: Mapping[int, Sequence[int]]
@@ -70,6 +75,7 @@ class HostOrder:
     obs_steps: int
     recorder: Recorder | None = None
     recorded_seeds: frozenset[int] = frozenset()
+    steps_folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ class Slot:
         self._waiting = list(reversed(seeds))
         self._history = ObservationHistory(order.obs_steps)
         self._writer: FrameWriter | None = None
+        self._steps: Steps | None = None
         self.seed: int | None = None
 
     def start(self) -> SlotReport:
@@ -123,12 +130,17 @@ class Slot:
         self._success, self._score = bool(info["success"]), float(info["score"])
         self._steps_to_success = 0 if self._success else None
         self._history.reset(self._seen(obs))
+        if self._order.steps_folder is not None:
+            self._steps = Steps(self._env.data_spec)
+            self._steps.see(obs)
         if self._order.recorder and self.seed in self._order.recorded_seeds:
             self._writer = self._order.recorder.open(self.seed, self._env.data_spec.rate_hz)
         self._record()
         return SlotReport(finished, self.seed, self._history.stacked())
 
     def _step(self, action: np.ndarray) -> bool:
+        if self._steps is not None:
+            self._steps.act(action)
         obs, reward, terminated, truncated, info = self._env.step(action)
         self._length += 1
         self._total_reward += float(reward)
@@ -136,6 +148,8 @@ class Slot:
         if self._success and self._steps_to_success is None:
             self._steps_to_success = self._length
         self._history.add(self._seen(obs))
+        if self._steps is not None:
+            self._steps.see(obs)
         self._record()
         done = bool(terminated or truncated)
         if not done and self._length >= self._env.max_steps:
@@ -145,6 +159,8 @@ class Slot:
     def _finish(self) -> EpisodeResult:
         self._close_writer()
         assert self.seed is not None
+        if self._steps is not None and self._order.steps_folder is not None:
+            self._steps.save(steps_file(self._order.steps_folder, self.seed))
         return EpisodeResult(
             self.seed, self._success, self._score, self._length, self._total_reward, self._steps_to_success
         )

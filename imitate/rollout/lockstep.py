@@ -21,6 +21,7 @@ from imitate.execution import Alternatives, ChunkExecution, ExecutionConfig
 from imitate.policy import Policy
 from imitate.progress import SILENT, Progress, Task
 from imitate.rollout.host import EnvFacts, EpisodeResult, HostOrder, Recorder, SlotReport
+from imitate.rollout.recording import Recording
 from imitate.rollout.workers import Place, places
 
 BATCH = 32
@@ -97,12 +98,14 @@ def rollout(
     device: torch.device | str = "cpu",
     recorder: Recorder | None = None,
     video_seeds: Sequence[int] = (),
+    record: Recording | None = None,
     progress: Progress = SILENT,
 ) -> Rollout:
     """Play one episode per seed with `policy`, which is on `device`; see RolloutConfig for the settings.
 
-    `recorder` is given the frames of `video_seeds`. Raises SpecError where the environment does not match
-    the policy, EnvError where an environment fails or a worker dies. No process outlives the call.
+    `recorder` is given the frames of `video_seeds`, `record` the steps of all episodes. Raises SpecError
+    where the environment does not match the policy, EnvError where an environment fails or a worker dies. No
+    process outlives the call.
     """
     config = RolloutConfig(workers, batch, execution or ExecutionConfig())
     order = HostOrder(
@@ -112,6 +115,7 @@ def rollout(
         policy.horizons.obs_steps,
         recorder,
         frozenset(video_seeds),
+        record.folder if record else None,
     )
     began = time.perf_counter()
     with (
@@ -128,7 +132,10 @@ def rollout(
         sum(result.length for result in rounds.results.values()),
         rounds.policy_calls,
     )
-    return Rollout(tuple(rounds.results[seed] for seed in seeds), rounds.facts, timing)
+    done = Rollout(tuple(rounds.results[seed] for seed in seeds), rounds.facts, timing)
+    if record:
+        record.gather(done.episodes, done.env.spec)
+    return done
 
 
 def _queues(seeds: Sequence[int], batch: int) -> dict[int, list[int]]:

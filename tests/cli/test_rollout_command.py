@@ -15,6 +15,7 @@ from line_env import LineConfig
 from imitate import checkpoint
 from imitate.checkpoint import BEST, checkpoint_hash, describe
 from imitate.cli.main import main
+from imitate.datasets.store import DemoStore
 from imitate.evaluation.result import load
 from imitate.parts import from_json
 from imitate.policies.bc import BehaviourCloningConfig
@@ -99,6 +100,32 @@ def test_json_is_one_object_and_the_same_figures(run: Path, tmp_path: Path, caps
     assert json.loads(capsys.readouterr().out) == json.loads((tmp_path / "o" / "rollout.json").read_text())
 
 
+def test_recorded_episodes_are_those_of_the_result(run: Path, tmp_path: Path, capsys) -> None:
+    keys = ["rollout", f"checkpoint={run}", "episodes=5", *FAST]
+    store_path = tmp_path / "o" / "rollouts.zarr"
+    assert main([*keys, f"out={tmp_path / 'o'}", "videos=2", f"record={store_path}"]) == 0
+    assert f"recorded  {store_path}" in capsys.readouterr().out
+    assert main([*keys, f"out={tmp_path / 'plain'}", "videos=0"]) == 0
+    result = load(tmp_path / "o")
+    assert result.episodes == load(tmp_path / "plain").episodes
+    assert len(result.videos) == 2
+    store = DemoStore.open(store_path)
+    records = [store.record(i) for i in range(5)]
+    assert [(one.metadata["seed"], one.steps, one.success) for one in records] == [
+        (episode.seed, episode.length, episode.success) for episode in result.episodes
+    ]
+    assert {one.source for one in records} == {f"rollout of {run / BEST}"}
+    assert store.metadata["checkpoint_hash"] == checkpoint_hash(run)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["o", "plain"]
+
+
+def test_a_store_that_exists_is_not_recorded_to(run: Path, tmp_path: Path, capsys) -> None:
+    (tmp_path / "r.zarr").mkdir()
+    keys = [f"checkpoint={run}", f"out={tmp_path / 'o'}", f"record={tmp_path / 'r.zarr'}", *FAST]
+    assert "already exists" in fails_with(["rollout", *keys], capsys)
+    assert [p.name for p in tmp_path.iterdir()] == ["r.zarr"]
+
+
 def test_compare_on_the_command_line(run: Path, tmp_path: Path, capsys) -> None:
     other = save_run(tmp_path / "y", LineConfig(max_steps=15), 1)
     for name, folder, episodes in (("a", run, 8), ("b", other, 6)):
@@ -169,7 +196,8 @@ def test_ctrl_c_leaves_the_earlier_result_and_no_process(tmp_path: Path) -> None
     out = tmp_path / "out"
     out.mkdir()
     (out / "rollout.json").write_text("earlier")
-    command = [sys.executable, "-m", "imitate", "rollout", f"checkpoint={run}", f"out={out}", "episodes=4"]
+    keys = [f"checkpoint={run}", f"out={out}", f"record={tmp_path / 'r.zarr'}", "episodes=4"]
+    command = [sys.executable, "-m", "imitate", "rollout", *keys]
     stand_ins = str(Path(__file__).parent.parent / "stand_ins")
     child = subprocess.Popen(
         command,
