@@ -1,4 +1,4 @@
-"""The report of a data set: one HTML page for people, and beside it the same as JSON for programs."""
+"""The report of a data set: one HTML page for people, and beside it the same as JSON and CSV for programs."""
 
 import json
 import math
@@ -9,6 +9,8 @@ from typing import Any
 
 from imitate import __version__
 from imitate.curation.measurement import MeasuredEpisode, Measurement, measure
+from imitate.curation.page_comparison import comparison_page
+from imitate.curation.page_csv import episodes_csv
 from imitate.curation.report_page import report_page
 from imitate.curation.verdict import Finding, advice, findings, summary
 from imitate.datasets.episode_store import EpisodeStore
@@ -21,27 +23,59 @@ from imitate.progress import SILENT, Progress
 
 @dataclass(frozen=True)
 class Report:
-    """A data set's verdict, and the two files that give its grounds."""
+    """A data set's verdict, and the three files that give its grounds."""
 
     page: Path
     json_file: Path
+    csv_file: Path
     content: Mapping[str, Any]
     findings: list[Finding]
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Two data sets side by side: what to call each, what was found in it, and the two files that say so.
+
+    content: {"names": the two names, "sets": what report_json says of each}.
+    """
+
+    page: Path
+    json_file: Path
+    content: Mapping[str, Any]
+    names: tuple[str, str]
+    findings: tuple[list[Finding], list[Finding]]
+
+
 def write_report(store: EpisodeStore, out: Path, progress: Progress = SILENT) -> Report:
-    """Measure `store` and write the page `out` (….html) and, beside it, the same name with .json.
+    """Measure `store` and write the page `out` (….html) and, beside it, the same name with .json and .csv.
 
     Raises ConfigError where `out` names no .html file, DataError for a store without episodes.
     """
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"out is {str(out)!r}, expected the name of an .html file such as report.html")
+    _require_page(out)
     measured = measure(store, progress)
     found = findings(measured)
     content = report_json(store, measured, found)
     page = write_whole(out, report_page(store, measured, found, out))
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    return Report(page, write_whole(out.with_suffix(".json"), text + "\n"), content, found)
+    csv_file = write_whole(out.with_suffix(".csv"), episodes_csv(measured))
+    return Report(page, _write_json(out, content), csv_file, content, found)
+
+
+def write_comparison(a: EpisodeStore, b: EpisodeStore, out: Path, progress: Progress = SILENT) -> Comparison:
+    """Measure both and write one page of both to `out` (….html), and beside it the same name with .json.
+
+    Raises ConfigError where `out` names no .html file or both are the same store, DataError for a store
+    without episodes.
+    """
+    _require_page(out)
+    if a.path.resolve() == b.path.resolve():
+        raise ConfigError(f"compare is {str(b.path)!r}, the same data as data.path: give another store")
+    first, second = measure(a, progress), measure(b, progress)
+    found = findings(first), findings(second)
+    names = (a.path.name, b.path.name) if a.path.name != b.path.name else (str(a.path), str(b.path))
+    sets = [report_json(a, first, found[0]), report_json(b, second, found[1])]
+    content = {"names": list(names), "sets": sets}
+    page = write_whole(out, comparison_page(first, second, names))
+    return Comparison(page, _write_json(out, content), content, names, found)
 
 
 def report_json(store: EpisodeStore, measured: Measurement, found: list[Finding]) -> dict[str, Any]:
@@ -67,9 +101,7 @@ def report_json(store: EpisodeStore, measured: Measurement, found: list[Finding]
                 "fault": episode.fault,
                 "keep": episode.keep,
                 "reasons": episode.reasons,
-                "segments": [
-                    {"start": cut[0], "stop": cut[1], "weight": 0.0} for cut in [episode.cut] if cut
-                ],
+                "segments": segments_json(episode),
             }
             for episode in measured.episodes
         ],
@@ -90,6 +122,18 @@ def segments_json(episode: MeasuredEpisode) -> list[dict[str, Any]]:
         return []
     start, stop = episode.cut
     return [{"start": start, "stop": stop, "weight": 0.0}]
+
+
+def _require_page(out: Path) -> None:
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"out is {str(out)!r}, expected the name of an .html file such as report.html")
+    if out.is_dir():
+        raise ConfigError(f"out is {str(out)!r}, which is a folder: give the name of a file in it")
+
+
+def _write_json(out: Path, content: Mapping[str, Any]) -> Path:
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    return write_whole(out.with_suffix(".json"), text + "\n")
 
 
 def _dimension(one: DimensionRange) -> dict[str, Any]:

@@ -179,5 +179,7 @@ def _dimensions(measured: Measurement) -> Html:
 def _provenance(store: EpisodeStore, out: Path) -> Html:
     command = shlex.join(["imitate", "report", f"data.path={store.path}", f"out={out}"])
     said = {"content hash": tag("code", store.content_hash()), "imitate": __version__}
-    text = f"The same as JSON: {out.with_suffix('.json').name}, beside this page. To make both again:"
+    beside = [out.with_suffix(suffix).name for suffix in (".json", ".csv")]
+    text = f"The same for programs, beside this page: {beside[0]}, and its episodes as a table, {beside[1]}. "
+    text += "To make all three again:"
     return section("Where this comes from", facts(said), paragraph(text), tag("pre", command))
