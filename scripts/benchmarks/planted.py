@@ -66,3 +66,14 @@ def control(name: str, seed: int, out: Path, episodes: int = 60) -> None:
     env, styles = CONTROLS[name]
     recipe = Recipe(compose("collect", [f"env={env}", "out=unused"]).env, styles)
     collect(recipe, episodes, 1_000_000 * (seed + 1) + 500_000, out, append=True)
+
+
+NOISES = {"no noise": {}, "policy noise": {"expert_noise": 0.3}, "system noise": {"system_noise": 0.3}}
+"""Noise on the recorded action, and on what is executed of it, as settings of Recipe."""
+
+
+def disturb(task: str, kind: str, episodes: int, seed: int, out: Path) -> None:
+    """Write demonstrations of the usual style with the noise `kind` of NOISES to `out`."""
+    usual = TASKS[task].recipe(CLEAN)
+    recipe = Recipe(usual.env, usual.styles, **NOISES[kind])
+    collect(recipe, episodes, 1_000_000 * (seed + 1) + 700_000, out, append=True)
