@@ -21,6 +21,7 @@ LEAST_STEPS_OF_NOISE = 16
 QUARTILE_OF_NOISE = 0.3186 * 6**0.5
 """First quartile of the absolute second difference of white noise of standard deviation 1."""
 PEAK_FLOOR = 0.1
+DIVERGENCE_FLOOR = 0.05
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Evidence:
 
     noise: standard deviation of white noise on the standardised action, mean over dimensions, plus a floor.
     deviation: how far it stays, on average over a stretch of a fifth of an episode, from what the others
-    would do; a habit stays, noise cancels. excess: its length over what the others would need from its start.
+    would do; a habit stays, noise cancels. divergence: mean divergence within modes, plus a floor. excess: its length
+    over what the others would need from its start.
     pace: median speed through standardised states. peak: the largest mean surprise over such a stretch, plus
     a floor. detour: the largest product, over such stretches, of surprise, of novelty (1 for the median step)
     and of the share of the stretch that was lost, that is brought the task no nearer to its end.
@@ -38,6 +40,7 @@ class Evidence:
 
     noise: np.ndarray
     deviation: np.ndarray
+    divergence: np.ndarray
     excess: np.ndarray
     pace: np.ndarray
     peak: np.ndarray
@@ -46,8 +49,12 @@ class Evidence:
     window: int
 
 
-def gather(frames: Frames, agreed: Consensus, novelty: np.ndarray) -> Evidence:
-    """The evidence on every episode; novelty (N,) is the distance of each state to other episodes."""
+def gather(frames: Frames, agreed: Consensus, novelty: np.ndarray, divergence: np.ndarray) -> Evidence:
+    """The evidence on every episode.
+
+    novelty (N,): distance of each state to other episodes; divergence (N,): of each action from the nearer
+    way to act in similar states of other episodes.
+    """
     window = max(LEAST_WINDOW, round(WINDOW_SHARE * float(np.median(frames.lengths))))
     rows = [frames.rows(index) for index in range(len(frames.lengths))]
     ordinary = float(np.median(novelty[np.isfinite(novelty)])) if np.isfinite(novelty).any() else 1.0
@@ -56,6 +63,7 @@ def gather(frames: Frames, agreed: Consensus, novelty: np.ndarray) -> Evidence:
     return Evidence(
         noise=np.array([_noise(frames.action[r]) for r in rows]) + NOISE_FLOOR,
         deviation=np.array([_deviation(agreed.residual[r], window) for r in rows]),
+        divergence=frames.episode_means(divergence) + DIVERGENCE_FLOOR,
         excess=np.array([_excess(agreed.to_go[r]) for r in rows]),
         pace=np.array([_pace(frames.state[r]) for r in rows]),
         peak=np.array([running_mean(agreed.surprise[r, None], window).max() for r in rows]) + PEAK_FLOOR,

@@ -110,7 +110,7 @@ def examine(frames: Frames, bar: Task) -> Examination:
     surprise = np.full(len(frames), np.nan)
     if agreed is not None:
         surprise = agreed.surprise
-        evidence = gather(frames, agreed, covered.novelty)
+        evidence = gather(frames, agreed, covered.novelty, divergence.within_modes)
         judgement = judge(evidence)
         steps |= {"surprise": surprise, "progress": _progress(frames, agreed)}
         episodes = {"noise": evidence.noise, "deviation": evidence.deviation, "excess": evidence.excess}

@@ -25,6 +25,9 @@ LOW, MIDDLE = 0.16, 0.5
 LEAST_SPREAD, LEAST_SPREAD_OF_TIME = 0.2, 0.1
 """Of logarithms: differences of less than about a fifth are never told apart, of times a tenth."""
 ROUNDS = 4
+FEW, FAR = 0.03, 6.0
+"""Up to this share of odd episodes is what nearly normal numbers give by themselves: then only those as many
+standard deviations away are named."""
 DETOUR = 1.7
 """Of Evidence.detour, from which a surprising stretch is an excursion and not another way to do it."""
 
@@ -50,6 +53,8 @@ def judge(evidence: Evidence) -> Judgement:
         scores = measured.scores
         faults = _named(evidence, measured)
     worst = np.nanmax(np.vstack([np.zeros(len(faults)), *scores.values()]), axis=0)
+    if np.mean(faults != "") <= FEW:
+        faults[worst < FAR] = ""
     return Judgement(scores, tuple(str(name) for name in faults), worst)
 
 
@@ -74,7 +79,8 @@ class _Measured:
             # Who takes long and moves slowly; taking long alone may come from a detour.
             SLOW: np.where(least > 0, (long + sluggish) / np.sqrt(2.0), least),
             EXTRANEOUS: score(evidence.peak),
-            WRONG_STYLE: score(evidence.deviation),
+            # Two views of the same: by networks that generalise, and by the nearest demonstrations.
+            WRONG_STYLE: _standard(score(evidence.deviation) + score(evidence.divergence), ordinary, 1.0),
         }
         return cls(long, sluggish, scores)
 
