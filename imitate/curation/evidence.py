@@ -30,8 +30,8 @@ class Evidence:
 
     noise: standard deviation of white noise on the standardised action, mean over dimensions, plus a floor.
     deviation: how far it stays, on average over a stretch of a fifth of an episode, from what the others
-    would do; a habit stays, noise cancels. divergence: mean divergence within modes, plus a floor. excess: its length
-    over what the others would need from its start.
+    would do; a habit stays, noise cancels. divergence: mean divergence within modes, plus a floor.
+    excess: its length over what the others would need from its start.
     pace: median speed through standardised states. peak: the largest mean surprise over such a stretch, plus
     a floor. detour: the largest product, over such stretches, of surprise, of novelty (1 for the median step)
     and of the share of the stretch that was lost, that is brought the task no nearer to its end.
