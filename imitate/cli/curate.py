@@ -14,8 +14,12 @@ Keys:
     out         the JSON file to write
     method      recommended: leave out what the report finds at fault; everything; or keep the best by one
                 score: quality, mutual_information, divergence, mode_divergence, surprise, novelty,
-                disagreement, jerk, shortest; or random
-    keep        the share to keep, for a method that ranks
+                disagreement, jerk, compatibility, shortest; or random. By what a policy learnt from the
+                demonstrations: policy_divergence, its loss; demo_score, whether they look like rollouts
+                that succeed; influence, what they did for its success
+    keep        the share to keep, for a method that ranks; demo_score has a threshold of its own
+    checkpoint  the policy, for policy_divergence and influence: a run folder or one checkpoint file
+    rollouts    its episodes, for demo_score and influence: what  imitate rollout … record=…  wrote
     seed        of what is drawn at random
     next        suggest what to demonstrate next: where demonstrators disagree and few have been
     judge       a store of new demonstrations: accept or reject each, with the reason and its worst moments
@@ -30,9 +34,10 @@ from typing import Any
 import numpy as np
 
 from imitate.cli.command import Outcome
+from imitate.curation.by_rollouts import NEEDS, Experience, worth
 from imitate.curation.elicitation import Coach, Suggestion, suggest
 from imitate.curation.measurement import Measurement, measure
-from imitate.curation.selection import keep_list
+from imitate.curation.selection import keep_list, require_method, usable_episodes
 from imitate.datasets.durable import write_durably
 from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.datasets.keep_list import write_keep_list
@@ -52,6 +57,8 @@ class CurateCommand:
     out: str
     method: str
     keep: float | None
+    checkpoint: str | None
+    rollouts: str | None
     seed: int
     next: bool
     judge: str | None
@@ -68,8 +75,10 @@ class CurateCommand:
             return self._next(store, progress) if self.next else self._choose(store, progress)
 
     def _choose(self, store: EpisodeStore, progress: Progress) -> Outcome:
-        entries = keep_list(measure(store, progress), self.method, self.keep, self.seed)
+        experience = Experience(self.checkpoint, self.rollouts)
+        entries = self._entries(store, experience, progress)
         made_by = {"method": self.method, "keep": self.keep, "seed": self.seed, "data": str(store.path)}
+        made_by |= {key: value for key, value in asdict(experience).items() if value is not None}
         write_keep_list(Path(self.out), entries, store.content_hash(), made_by)
         kept = sum(entry["keep"] for entry in entries)
         cut = sum(len(entry["segments"]) for entry in entries)
@@ -84,6 +93,17 @@ class CurateCommand:
         ]
         said = {"out": self.out, "kept": kept, "episodes": len(entries), "steps_cut": steps}
         return Outcome(said, lines)
+
+    def _entries(
+        self, store: EpisodeStore, experience: Experience, progress: Progress
+    ) -> list[dict[str, Any]]:
+        require_method(self.method, self.keep)
+        experience.require(self.method, str(store.path))
+        measured = measure(store, progress)
+        chosen = usable_episodes(measured).tolist()
+        needs = self.method in NEEDS
+        found = worth(self.method, store, chosen, experience, self.seed, progress) if needs else None
+        return keep_list(measured, self.method, self.keep, self.seed, found)
 
     def _next(self, store: EpisodeStore, progress: Progress) -> Outcome:
         suggestions = _suggestions(store, measure(store, progress))

@@ -1,0 +1,192 @@
+"""Which demonstrations to keep by what a trained policy makes of them, or by how rollouts ended.
+
+policy_divergence: the loss of the policy on a demonstration. demo_score: whether its states look like those
+of rollouts that succeed. influence: what it did for the share of the policy's rollouts that succeed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imitate.checkpoint import LoadedPolicy, checkpoint_hash, load_policy
+from imitate.curation.compatibility import episode_features
+from imitate.curation.influence import influence
+from imitate.curation.policy_divergence import policy_divergence
+from imitate.curation.success_classifier import SuccessScores, success_scores
+from imitate.datasets.episode_store import EpisodeRecord, EpisodeStore
+from imitate.datasets.opening import open_store
+from imitate.device import chosen_device
+from imitate.errors import ConfigError, DataError
+from imitate.policy import SelfTrainedPolicy, TaughtPolicy
+from imitate.progress import SILENT, Progress
+from imitate.types import DataSpec, require_match
+
+CHECKPOINT, ROLLOUTS = "checkpoint", "rollouts"
+NEEDS = {
+    "policy_divergence": (CHECKPOINT,),
+    "demo_score": (ROLLOUTS,),
+    "influence": (CHECKPOINT, ROLLOUTS),
+}
+"""What each method is given besides the demonstrations."""
+HOW = {
+    CHECKPOINT: "a policy trained on these demonstrations: checkpoint=runs/x, made with  "
+    "imitate train … data.path={data} out=runs/x",
+    ROLLOUTS: "recorded rollouts: rollouts=rollouts.zarr, made with  "
+    "imitate rollout checkpoint=runs/x seed=60000 out=runs/x/recorded record=rollouts.zarr",
+}
+MAX_WEIGHTS = 5_000_000
+"""Influence needs a gradient through the whole policy per step; beyond this it takes hours on one core."""
+HARDLY = 0.95
+"""Of the cross entropy of always saying the success rate: a classifier above it has learnt nothing."""
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a method says of each episode.
+
+    cost (E,) float64: the larger, the sooner an episode goes; NaN where it cannot be told. bound: episodes
+    of a larger cost go, by the method's own rule, because they are `beyond` it; None where it has no rule.
+    """
+
+    cost: np.ndarray
+    bound: float | None = None
+    beyond: str = ""
+
+
+@dataclass(frozen=True)
+class Experience:
+    """What was given to judge demonstrations by: a checkpoint or run folder, and a store of rollouts."""
+
+    checkpoint: str | None = None
+    rollouts: str | None = None
+
+    def require(self, method: str, data: str) -> None:
+        """Raise ConfigError where `method` needs something else than was given; `data` is named in it."""
+        for key in (CHECKPOINT, ROLLOUTS):
+            value, is_needed = getattr(self, key), key in NEEDS.get(method, ())
+            if is_needed and value is None:
+                raise ConfigError(f"{key} is null, but method={method} needs {HOW[key].format(data=data)}")
+            if value is not None and not is_needed:
+                raise ConfigError(f"{key} is {value!r}, but method={method} does not use it: leave it out")
+
+
+def worth(
+    method: str,
+    store: EpisodeStore,
+    chosen: Sequence[int],
+    experience: Experience,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> Worth:
+    """What `method`, one of NEEDS, says of the episodes `chosen` of `store`; NaN for the others.
+
+    Raises ConfigError where something is missing or the policy is too large, SpecError where observations or
+    actions differ, DataError where the rollouts do not hold both outcomes, or belong to another policy.
+    """
+    experience.require(method, str(store.path))
+    if method == "policy_divergence":
+        assert experience.checkpoint is not None
+        return Worth(_losses(_load(experience.checkpoint, store), store, chosen, seed, progress))
+    assert experience.rollouts is not None
+    with open_store(experience.rollouts) as rollouts:
+        _require_judged(rollouts)
+        if method == "demo_score":
+            return _by_success(_scores(store, chosen, rollouts, seed), store, chosen, progress)
+        assert experience.checkpoint is not None
+        loaded = _load(experience.checkpoint, store)
+        _require_feasible(loaded)
+        _require_its_own(loaded, store, rollouts)
+        demonstrations = [store.episode(i) for i in chosen]
+        found = influence(
+            loaded.policy, demonstrations, list(rollouts.episodes()), seed=seed, progress=progress
+        )
+    return Worth(_spread(-found, store, chosen))
+
+
+def _load(checkpoint: str, store: EpisodeStore) -> LoadedPolicy:
+    loaded = load_policy(checkpoint, chosen_device("auto", "device"))
+    if isinstance(loaded.policy, TaughtPolicy):
+        raise ConfigError(
+            f"checkpoint is {checkpoint!r}, a policy that has no loss without the one it learnt from: "
+            "give the checkpoint of its teacher"
+        )
+    require_match(store.spec, loaded.policy.spec, str(store.path))
+    return loaded
+
+
+def _losses(
+    loaded: LoadedPolicy, store: EpisodeStore, chosen: Sequence[int], seed: int, progress: Progress
+) -> np.ndarray:
+    per_step = policy_divergence(loaded.policy, store, chosen, seed=seed, progress=progress)
+    ends = store.episode_ends
+    parts = np.split(per_step, ends[:-1])
+    return np.array([part.mean(dtype=np.float64) for part in parts])
+
+
+def _scores(store: EpisodeStore, chosen: Sequence[int], rollouts: EpisodeStore, seed: int) -> SuccessScores:
+    spec = _shared_states(store, rollouts)
+    seen = [episode_features(one, spec)[0] for one in rollouts.episodes()]
+    shown = [episode_features(store.episode(i), spec)[0] for i in chosen]
+    return success_scores(seen, [bool(one.success) for one in _records(rollouts)], shown, seed)
+
+
+def _by_success(
+    scores: SuccessScores, store: EpisodeStore, chosen: Sequence[int], progress: Progress
+) -> Worth:
+    if scores.loss > HARDLY * scores.chance:
+        progress.say(
+            "the states of the rollouts hardly tell which of them succeed "
+            f"(cross entropy {scores.loss:.2f}, by chance {scores.chance:.2f}): the scores mean little"
+        )
+    cost = _spread(-scores.per_demonstration, store, chosen)
+    return Worth(cost, -scores.threshold, "less promising than the average rollout")
+
+
+def _shared_states(store: EpisodeStore, rollouts: EpisodeStore) -> DataSpec:
+    """The states that both hold; a foreign file may hold more than the environment shows."""
+    keys = [key for key, one in store.spec.obs.items() if not one.is_image and key in rollouts.spec.obs]
+    if not keys:
+        raise DataError(f"{store.path} and {rollouts.path} have no states in common, which demo_score sees")
+    require_match(rollouts.spec.select(keys), store.spec.select(keys), str(rollouts.path))
+    return store.spec.select(keys)
+
+
+def _require_judged(rollouts: EpisodeStore) -> None:
+    for record in _records(rollouts):
+        if record.success is None:
+            raise DataError(f"{rollouts.path}: nobody judged whether episode {record.id!r} succeeded")
+
+
+def _require_feasible(loaded: LoadedPolicy) -> None:
+    if isinstance(loaded.policy, SelfTrainedPolicy):
+        raise ConfigError(f"influence follows the gradient of one loss, by which {loaded.file} did not learn")
+    images = [key for key, one in loaded.policy.spec.obs.items() if one.is_image]
+    weights = sum(value.numel() for value in loaded.policy.parameters())
+    if images or weights > MAX_WEIGHTS:
+        why = f"reads images ({images[0]})" if images else f"has {weights:,} weights, beyond {MAX_WEIGHTS:,}"
+        raise ConfigError(
+            f"influence takes a gradient for every step, too much for {loaded.file}, which {why}: "
+            "train a smaller policy on states, or use method=demo_score"
+        )
+
+
+def _require_its_own(loaded: LoadedPolicy, store: EpisodeStore, rollouts: EpisodeStore) -> None:
+    """Influence relates a policy to what it learnt from and to what it did itself."""
+    require_match(rollouts.spec, loaded.policy.spec, str(rollouts.path))
+    if loaded.info.data_hash != store.content_hash():
+        raise DataError(f"{loaded.file} was not trained on {store.path}: train on this data first")
+    of = rollouts.metadata.get("checkpoint_hash")
+    if of is not None and of != checkpoint_hash(loaded.file):
+        raise DataError(f"{rollouts.path} holds rollouts of another checkpoint than {loaded.file}")
+
+
+def _records(store: EpisodeStore) -> list[EpisodeRecord]:
+    return [store.record(i) for i in range(len(store))]
+
+
+def _spread(values: np.ndarray, store: EpisodeStore, chosen: Sequence[int]) -> np.ndarray:
+    """Of all episodes, NaN where none of `chosen`."""
+    everyone = np.full(len(store), np.nan)
+    everyone[list(chosen)] = values
+    return everyone
