@@ -126,7 +126,7 @@ class Measurement:
 
     def score(self, name: str) -> np.ndarray:
         """One score of every episode, (E,) float64, NaN where it cannot be taken."""
-        values = [episode.scores[name] for episode in self.episodes]
+        values = [episode.scores.get(name) for episode in self.episodes]
         return np.array([np.nan if value is None else value for value in values])
 
     def slice_of(self, index: int) -> slice:

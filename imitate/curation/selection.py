@@ -79,6 +79,9 @@ def costs(measured: Measurement, method: str, seed: int) -> np.ndarray:
     if method == "compatibility":
         return _unknown_last(-_compatibility(measured, seed))
     values = measured.score("steps" if method == "shortest" else method)
+    if not np.isfinite(values).any():
+        # Surprise needs networks, and these at least JUDGED_EPISODES; the others need states that vary.
+        raise DataError(f"method={method} cannot be told of any episode of this data: choose another method")
     return _unknown_last(-values if method in HIGHER_IS_BETTER else values)
 
 
