@@ -66,6 +66,10 @@ class CurateCommand:
     def __post_init__(self) -> None:
         if self.next and self.judge is not None:
             raise ConfigError("next=true and judge=… are two tasks: give one of them")
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}, expected 0 or more")
+        if Path(self.out).is_dir():
+            raise ConfigError(f"out is {self.out!r}, which is a folder: give the name of a file in it")
 
     def run(self, progress: Progress) -> Outcome:
         """Write the file that was asked for, and say what is in it."""
@@ -113,12 +117,13 @@ class CurateCommand:
         return Outcome({"out": self.out, "suggestions": said}, [*lines, f"written  {self.out}"])
 
     def _judge(self, store: EpisodeStore, path: str, progress: Progress) -> Outcome:
-        coach = Coach.fit(store.episodes(), store.spec, self.seed)
         said = []
-        with open_store(path) as new, progress.task("judge", len(new), "episodes") as bar:
-            for episode in new.episodes():
-                said.append({"id": episode.id, **asdict(coach.score(episode))})
-                bar.advance()
+        with open_store(path) as new:
+            coach = Coach.fit(store.episodes(), store.spec, self.seed)
+            with progress.task("judge", len(new), "episodes") as bar:
+                for episode in new.episodes():
+                    said.append({"id": episode.id, **asdict(coach.score(episode))})
+                    bar.advance()
         _write(self.out, {"episodes": said, "judged_by": str(store.path)})
         accepted = sum(one["is_accepted"] for one in said)
         lines = [

@@ -1,5 +1,6 @@
-"""The report of a data set: what it finds, that page and JSON agree, its size and time."""
+"""The report of a data set: what it finds, that page, JSON and CSV agree, its size and time."""
 
+import csv
 import json
 import time
 from collections.abc import Mapping
@@ -69,6 +70,15 @@ def test_page_and_json_agree(good: Report) -> None:
     assert page.count("✓ yes") == sum(e["keep"] for e in content["episodes"])
     assert all(finding["text"] in page for finding in content["findings"])
     assert "fast" in page and "slow" in page
+    assert "report.json" in page and "report.csv" in page
+
+
+def test_the_csv_has_a_line_for_each_episode(good: Report) -> None:
+    assert good.csv_file == good.page.with_suffix(".csv")
+    with good.csv_file.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == [e["id"] for e in good.content["episodes"]]
+    assert [float(row["quality"]) for row in rows] == [e["quality"] for e in good.content["episodes"]]
 
 
 def test_the_same_data_gives_the_same_report(good: Report) -> None:
@@ -107,8 +117,8 @@ def test_values_that_are_not_finite_are_named_and_spoil_nothing_else(tmp_path: P
 
 
 def test_waiting_and_long_episodes_are_noticed(tmp_path: Path) -> None:
-    episodes = [sample_pages.episode(i) for i in range(9)]
-    moving = sample_pages.episode(9)
+    episodes = [sample_pages.episode(i) for i in range(8)]
+    moving = sample_pages.episode(8)
     still = {key: np.repeat(values[:1], 60, axis=0) for key, values in moving.obs.items()}
     waiting = Episode(
         "waits",
@@ -117,7 +127,7 @@ def test_waiting_and_long_episodes_are_noticed(tmp_path: Path) -> None:
         success=True,
     )
     content = content_of(sample_pages.store(tmp_path / "d.zarr", [*episodes, waiting]))
-    assert content["episodes"][9]["scores"]["idle_start"] == pytest.approx(60, abs=1)
+    assert content["episodes"][8]["scores"]["idle_start"] == pytest.approx(60, abs=1)
     assert "are waiting" in texts(content, "note") and "waits" in texts(content, "note")
 
 
@@ -160,12 +170,14 @@ def test_five_hundred_episodes_stay_small_and_quick(tmp_path: Path) -> None:
     state = generator.normal(size=(steps, 39)).cumsum(axis=0).astype(np.float32)
     arrays = {"state": state, "action": state[:, :4] + generator.normal(size=(steps, 4)).astype(np.float32)}
     path = replay_buffer(tmp_path / "d.zarr", arrays, list(range(100, steps + 1, 100)))
-    began = time.perf_counter()
+    # Of the processor, so that a busy machine makes no difference.
+    began = time.process_time()
     report = write_report(open_store(path), tmp_path / "r.html")
-    assert time.perf_counter() - began < 60
+    assert time.process_time() - began < 60
     assert report.page.stat().st_size <= 8_000_000
 
 
+@pytest.mark.slow
 def test_recorded_push_t_demonstrations_as_they_are() -> None:
     if not REAL.exists():
         pytest.skip(f"{REAL} is not there")
