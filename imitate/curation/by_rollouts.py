@@ -11,14 +11,14 @@ import numpy as np
 
 from imitate.checkpoint import LoadedPolicy, checkpoint_hash, load_policy
 from imitate.curation.compatibility import episode_features
-from imitate.curation.influence import influence
+from imitate.curation.influence import influence, last_weights
 from imitate.curation.policy_divergence import policy_divergence
 from imitate.curation.success_classifier import SuccessScores, success_scores
 from imitate.datasets.episode_store import EpisodeRecord, EpisodeStore
 from imitate.datasets.opening import open_store
 from imitate.device import chosen_device
 from imitate.errors import ConfigError, DataError
-from imitate.policy import SelfTrainedPolicy, TaughtPolicy
+from imitate.policy import Policy, SelfTrainedPolicy, TaughtPolicy
 from imitate.progress import SILENT, Progress
 from imitate.types import DataSpec, require_match
 
@@ -35,8 +35,10 @@ HOW = {
     ROLLOUTS: "recorded rollouts: rollouts=rollouts.zarr, made with  "
     "imitate rollout checkpoint=runs/x seed=60000 out=runs/x/recorded record=rollouts.zarr",
 }
-MAX_WEIGHTS = 5_000_000
-"""Influence needs a gradient through the whole policy per step; beyond this it takes hours on one core."""
+MAX_WEIGHTS = 50_000_000
+"""Influence takes gradients through the whole policy; at this size a step costs tens of milliseconds."""
+LEAST_WEIGHTS = 1024
+"""Of the last parameters, which influence looks at; the bias of the output alone says hardly anything."""
 HARDLY = 0.95
 """Of the cross entropy of always saying the success rate: a classifier above it has learnt nothing."""
 
@@ -161,14 +163,26 @@ def _require_judged(rollouts: EpisodeStore) -> None:
 def _require_feasible(loaded: LoadedPolicy) -> None:
     if isinstance(loaded.policy, SelfTrainedPolicy):
         raise ConfigError(f"influence follows the gradient of one loss, by which {loaded.file} did not learn")
-    images = [key for key, one in loaded.policy.spec.obs.items() if one.is_image]
-    weights = sum(value.numel() for value in loaded.policy.parameters())
-    if images or weights > MAX_WEIGHTS:
-        why = f"reads images ({images[0]})" if images else f"has {weights:,} weights, beyond {MAX_WEIGHTS:,}"
+    why = _too_much(loaded.policy)
+    if why:
         raise ConfigError(
-            f"influence takes a gradient for every step, too much for {loaded.file}, which {why}: "
-            "train a smaller policy on states, or use method=demo_score"
+            f"influence takes a gradient for every step, which is not feasible for {loaded.file}: it {why}; "
+            "train a smaller policy on states, such as policy=bc policy.width=128, or use method=demo_score"
         )
+
+
+def _too_much(policy: Policy) -> str:
+    """What speaks against taking gradients of single steps; "" for nothing."""
+    images = [key for key, one in policy.spec.obs.items() if one.is_image]
+    if images:
+        return f"reads images ({images[0]})"
+    weights = sum(value.numel() for value in policy.parameters())
+    if weights > MAX_WEIGHTS:
+        return f"has {weights:,} weights, and {MAX_WEIGHTS:,} are the most"
+    looked_at = sum(value.numel() for value in last_weights(policy).values())
+    if looked_at < min(LEAST_WEIGHTS, weights):
+        return f"has so large a layer near its end that only {looked_at} of its {weights:,} weights are left"
+    return ""
 
 
 def _require_its_own(loaded: LoadedPolicy, store: EpisodeStore, rollouts: EpisodeStore) -> None:

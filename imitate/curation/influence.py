@@ -23,7 +23,7 @@ from imitate.progress import SILENT, Progress, Task
 from imitate.types import Batch, Episode
 
 PROJECTED = 256
-MAX_WEIGHTS = 32_768
+MAX_WEIGHTS = 65_536
 """A policy with more weights is represented by its last ones; the projection matrix is this × PROJECTED."""
 DAMPING = 0.1
 DRAWS = 4
@@ -47,7 +47,7 @@ def influence(
     Raises DataError where the rollouts do not hold both outcomes.
 
     Costs one gradient of the loss per step of demonstrations and rollouts and draw of noise (4), about as
-    much as some epochs of training: for small policies. Of a larger one than 32,768 weights only the last
+    much as some epochs of training: for small policies. Of a larger one than 65,536 weights only the last
     parameters, in the order in which the policy names them, are looked at.
     """
     outcome = np.array([np.nan if one.success is None else float(one.success) for one in rollouts])
@@ -83,7 +83,7 @@ class _Gradients:
 
     def __init__(self, policy: Policy, projected: int, seed: int) -> None:
         self.policy, self.module, self.seed = policy, _Loss(policy), seed
-        self.weights = _last_weights(self.module)
+        self.weights = last_weights(self.module)
         self.device = next(policy.parameters()).device
         size = sum(value.numel() for value in self.weights.values())
         generator = torch.Generator().manual_seed(seed)
@@ -107,7 +107,7 @@ class _Gradients:
         return torch.cat([part.flatten() for part in torch.func.grad(loss)(self.weights).values()])
 
 
-def _last_weights(module: nn.Module) -> dict[str, Tensor]:
+def last_weights(module: nn.Module) -> dict[str, Tensor]:
     """As many of the last parameters as MAX_WEIGHTS holds, at least one, by name."""
     chosen: dict[str, Tensor] = {}
     size = 0

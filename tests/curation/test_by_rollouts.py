@@ -223,9 +223,18 @@ def test_influence_asks_for_the_policy_s_own_data_and_rollouts(made: Made, tmp_p
         worth("influence", made.store, [0], Experience(str(fresh), str(made.rollouts)))
 
 
-def test_influence_is_for_small_policies(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("imitate.curation.by_rollouts.MAX_WEIGHTS", 50)
-    with pytest.raises(ConfigError, match=r"has \d+ weights, beyond 50: train a smaller policy"):
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [
+        ("by_rollouts.MAX_WEIGHTS", 50, r"has \d+ weights, and 50 are the most; train a smaller policy"),
+        ("influence.MAX_WEIGHTS", 10, r"only \d+ of its \d+ weights are left"),
+    ],
+)
+def test_influence_is_for_small_policies(
+    limit: str, value: int, message: str, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"imitate.curation.{limit}", value)
+    with pytest.raises(ConfigError, match=message):
         made.worth("influence", "checkpoint", "rollouts")
 
 
@@ -256,7 +265,7 @@ def test_rollouts_of_another_robot_are_refused(name: str, shape: tuple, made: Ma
 def test_outcomes_that_states_do_not_tell_are_pointed_out(made: Made, tmp_path: Path) -> None:
     store = DemoStore.create(tmp_path / "r.zarr", SPEC)
     rng, said = np.random.default_rng(0), []
-    for i in range(20):
+    for i in range(8):
         obs = {key: rng.normal(size=(8, *one.shape)).astype(np.float32) for key, one in SPEC.obs.items()}
         store.append(Episode(f"{i}", obs, np.zeros((8, 1), np.float32), success=i % 2 == 0))
 
