@@ -146,12 +146,13 @@ def _by_success(
 
 
 def _shared_states(store: EpisodeStore, rollouts: EpisodeStore) -> DataSpec:
-    """The states that both hold; a foreign file may hold more than the environment shows."""
+    """The states that both hold; a foreign file may hold more, and know less of their units and angles."""
     keys = [key for key, one in store.spec.obs.items() if not one.is_image and key in rollouts.spec.obs]
     if not keys:
         raise DataError(f"{store.path} and {rollouts.path} have no states in common, which demo_score sees")
-    require_match(rollouts.spec.select(keys), store.spec.select(keys), str(rollouts.path))
-    return store.spec.select(keys)
+    shown, seen = store.spec.select(keys), rollouts.spec.select(keys)
+    require_match(seen, shown, str(rollouts.path))
+    return shown.filled_from(seen)
 
 
 def _require_judged(rollouts: EpisodeStore) -> None:

@@ -24,7 +24,7 @@ from imitate.policies.bc import BehaviourCloningConfig
 from imitate.policies.consistency import ConsistencyConfig
 from imitate.policy import Horizons, PolicyConfig
 from imitate.progress import SILENT
-from imitate.types import ArraySpec, Batch, Episode
+from imitate.types import ArraySpec, Batch, DataSpec, Episode
 
 BAD = np.arange(16) % 4 == 3
 ENV = LineConfig(max_steps=10)
@@ -259,6 +259,24 @@ def test_rollouts_of_another_robot_are_refused(name: str, shape: tuple, made: Ma
     store.append(Episode("a", {name: np.zeros((3, *shape), np.float32)}, action, success=True))
     with pytest.raises((SpecError, DataError), match=r"position.*shape is|no states in common"):
         worth("demo_score", made.store, [0], Experience(rollouts=str(store.path)))
+
+
+@pytest.mark.usefixtures("hasty")
+def test_a_foreign_file_may_hold_more_and_know_less(tmp_path: Path) -> None:
+    """An angle is an angle, though only the environment says so: both turns look the same."""
+    known = DataSpec({"turn": ArraySpec((1,), circular=(0,))}, ArraySpec((1,)))
+    bare = DataSpec({"turn": ArraySpec((1,)), "more": ArraySpec((2,))}, ArraySpec((1,)))
+    action, extra = np.zeros((2, 1), np.float32), np.zeros((2, 2), np.float32)
+    rollouts, demos = (
+        DemoStore.create(tmp_path / name, spec) for name, spec in (("r.zarr", known), ("d.zarr", bare))
+    )
+    for i, turn in enumerate([0.1, 0.2, 3.1, 3.2]):
+        shown = {"turn": np.full((2, 1), turn, np.float32)}
+        rollouts.append(Episode(f"{i}", shown, action, success=i < 2))
+    for i, turn in enumerate([0.0, 2 * np.pi]):
+        demos.append(Episode(f"{i}", {"turn": np.full((2, 1), turn, np.float32), "more": extra}, action))
+    found = worth("demo_score", demos, [0, 1], Experience(rollouts=str(rollouts.path))).cost
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
 
 
 @pytest.mark.usefixtures("hasty")
