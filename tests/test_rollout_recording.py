@@ -14,6 +14,8 @@ from imitate.envs.point_obstacle import PointObstacleConfig
 from imitate.errors import DataError, EnvError
 from imitate.policies.bc import BehaviourCloningConfig
 from imitate.rollout import Rollout, recording, rollout
+from imitate.rollout.steps import Steps, read_steps
+from imitate.types import ArraySpec, DataSpec
 
 SEEDS = [*range(100_000, 100_009), 99_990]
 ENV = LineConfig(max_steps=15)
@@ -96,6 +98,21 @@ def test_all_observations_are_recorded_though_the_policy_reads_one(tmp_path: Pat
     assert len(spec.obs) > 1
     assert (store.spec, len(store)) == (spec, 2)
     store.verify(0)
+
+
+def test_images_stay_images_and_what_is_seen_is_copied(tmp_path: Path) -> None:
+    spec = DataSpec({"camera": ArraySpec((4, 5, 3), "uint8")}, ArraySpec((1,), low=(-1.0,), high=(1.0,)))
+    steps, seen = Steps(spec), np.zeros((4, 5, 3), np.uint8)
+    steps.see({"camera": seen})
+    for value in (0.5, -3.0):
+        steps.act(np.array([value]))
+        seen += 1
+        steps.see({"camera": seen})
+    steps.save(tmp_path / "7.npz")
+    obs, action = read_steps(tmp_path / "7.npz", spec)
+    assert (obs["camera"].dtype, obs["camera"].shape) == (np.uint8, (2, 4, 5, 3))
+    assert obs["camera"][:, 0, 0, 0].tolist() == [0, 1]
+    assert action.tolist() == [[0.5], [-1.0]]
 
 
 def test_an_existing_path_is_left_alone(tmp_path: Path) -> None:
