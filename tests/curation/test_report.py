@@ -164,6 +164,7 @@ def test_mistakes_are_one_clear_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_five_hundred_episodes_stay_small_and_quick(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     steps = 500 * 100
@@ -178,6 +179,7 @@ def test_five_hundred_episodes_stay_small_and_quick(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_recorded_push_t_demonstrations_as_they_are() -> None:
     if not REAL.exists():
         pytest.skip(f"{REAL} is not there")
