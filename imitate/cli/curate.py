@@ -22,6 +22,8 @@ Keys:
     rollouts    its episodes, for demo_score and influence: what  imitate rollout … record=…  wrote
     seed        of what is drawn at random
     next        suggest what to demonstrate next: where demonstrators disagree and few have been
+    images      whether camera images are compared, too: auto, only where the data has no states; always;
+                never; or always, by torchvision's ResNet-18 with weights from a .safetensors file
     judge       a store of new demonstrations: accept or reject each, with the reason and its worst moments
 """
 
@@ -62,6 +64,7 @@ class CurateCommand:
     seed: int
     next: bool
     judge: str | None
+    images: str
 
     def __post_init__(self) -> None:
         if self.next and self.judge is not None:
@@ -82,6 +85,7 @@ class CurateCommand:
         experience = Experience(self.checkpoint, self.rollouts)
         entries = self._entries(store, experience, progress)
         made_by = {"method": self.method, "keep": self.keep, "seed": self.seed, "data": str(store.path)}
+        made_by |= {"images": self.images}
         made_by |= {key: value for key, value in asdict(experience).items() if value is not None}
         write_keep_list(Path(self.out), entries, store.content_hash(), made_by)
         kept = sum(entry["keep"] for entry in entries)
@@ -103,14 +107,14 @@ class CurateCommand:
     ) -> list[dict[str, Any]]:
         require_method(self.method, self.keep)
         experience.require(self.method, str(store.path))
-        measured = measure(store, progress)
+        measured = measure(store, progress, self.images)
         chosen = usable_episodes(measured).tolist()
         needs = self.method in NEEDS
         found = worth(self.method, store, chosen, experience, self.seed, progress) if needs else None
         return keep_list(measured, self.method, self.keep, self.seed, found)
 
     def _next(self, store: EpisodeStore, progress: Progress) -> Outcome:
-        suggestions = _suggestions(store, measure(store, progress))
+        suggestions = _suggestions(store, measure(store, progress, self.images))
         said = [asdict(suggestion) for suggestion in suggestions]
         _write(self.out, {"suggestions": said, "data_hash": store.content_hash()})
         lines = [f"{place}. {one.reason}" for place, one in enumerate(suggestions, start=1)]
@@ -135,7 +139,7 @@ class CurateCommand:
 
 def _suggestions(store: EpisodeStore, measured: Measurement) -> Sequence[Suggestion]:
     frames = measured.frames
-    if frames is None:
+    if frames is None or set(measured.arrays) == {ACTION}:
         raise DataError(f"{store.path} holds too little to compare: at least three episodes with states")
     chosen = measured.compared
     rows = np.concatenate([np.arange(r.start, r.stop) for r in map(measured.slice_of, chosen)])

@@ -13,6 +13,8 @@ Keys:
     data.path   a demonstration store, a Diffusion Policy replay buffer, or a .zarr.zip
     out         the .html file to write
     compare     another store; the page and its .json are then about both, and there is no .csv
+    images      whether camera images are compared, too: auto, only where the data has no states; always;
+                never; or always, by torchvision's ResNet-18 with weights from a .safetensors file
 """
 
 from collections.abc import Sequence
@@ -34,15 +36,16 @@ class ReportCommand:
     data: DataConfig
     out: str
     compare: str | None
+    images: str
 
     def run(self, progress: Progress) -> Outcome:
         """Write page and JSON, and give the verdict."""
         with open_store(self.data.path) as store:
             if self.compare is None:
-                report = write_report(store, Path(self.out), progress)
+                report = write_report(store, Path(self.out), progress, self.images)
                 return Outcome(dict(report.content), _lines(report))
             with open_store(self.compare) as other:
-                comparison = write_comparison(store, other, Path(self.out), progress)
+                comparison = write_comparison(store, other, Path(self.out), progress, self.images)
         return Outcome(dict(comparison.content), _lines_of_both(comparison))
 
 

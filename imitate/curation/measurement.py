@@ -1,16 +1,18 @@
 """Everything the report says about a data set, measured in one pass over its states and actions.
 
-Images are not read, so a store of any size in pixels is measured in seconds.
+Images are read only where imitate.curation.embedding is asked for them; else a store of any size in pixels is
+measured in seconds.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from imitate.curation.embedding import AUTO, Embedding, embed, side_by_side
 from imitate.curation.examination import NAME_OF_STAGES, Examination, Flag, examine, projection
 from imitate.curation.faults import EXTRANEOUS
 from imitate.datasets.episode_store import ACTION, EpisodeRecord, EpisodeStore, arrays_digest
@@ -97,8 +99,10 @@ class Measurement:
     """A data set in numbers. `arrays` holds the states and the action, {name: (N, …)}, in physical units.
 
     steps_scores: {name: (N,) float64}, NaN where it cannot be told. projection: (N, 2) float32, the first two
-    principal components of the states. near_duplicates: pairs of episodes and the share they have in common.
-    frames: the steps of the episodes `compared`, None where these are too few or nothing varies.
+    principal components of the states, or of the images where there are none. near_duplicates: pairs of
+    episodes and the share they have in common.
+    frames: the steps of the episodes `compared`, None where these are too few or nothing varies. images: the
+    embedded cameras, which are compared beside the states.
     """
 
     spec: DataSpec
@@ -113,6 +117,18 @@ class Measurement:
     near_duplicates: list[tuple[int, int, float]]
     frames: Frames | None
     compared: list[int]
+    images: Embedding = field(default_factory=lambda: Embedding({}))
+
+    @property
+    def compared_by(self) -> str:
+        """What similar steps have in common, in words."""
+        keys = [key for key in self.arrays if key != ACTION]
+        seen = (
+            f"{', '.join(self.images.features)}, seen by {self.images.encoder}"
+            if self.images.features
+            else ""
+        )
+        return " and ".join(part for part in ("states" if keys else "", seen) if part) or "nothing"
 
     @property
     def flags(self) -> list[Flag]:
@@ -135,17 +151,21 @@ class Measurement:
         return slice(start, start + self.episodes[index].record.steps)
 
 
-def measure(store: EpisodeStore, progress: Progress = SILENT) -> Measurement:
-    """Measure every episode of `store`; raises DataError where there is none."""
+def measure(store: EpisodeStore, progress: Progress = SILENT, images: str = AUTO) -> Measurement:
+    """Measure every episode of `store`, and its cameras where `images` says so (see embedding.embed).
+
+    Raises DataError where there is no episode, ConfigError where `images` is wrong.
+    """
     if not len(store):
         raise DataError(f"{store.path} holds no episodes: there is nothing to report")
     keys = [key for key, spec in store.spec.obs.items() if not spec.is_image] + [ACTION]
+    embedding = embed(store, images, progress=progress)
     with progress.task("measure", len(keys) + 3 + len(NAME_OF_STAGES)) as bar:
         arrays = {}
         for key in keys:
             bar.advance(note=f"reading {key}")
             arrays[key] = store.array(key)[:]
-        reading = _Reading(store, arrays)
+        reading = _Reading(store, arrays, list(embedding.features.values()))
         bar.advance(note="comparing neighbours")
         agreement = reading.agreement()
         examination = reading.examine(bar)
@@ -169,14 +189,17 @@ def measure(store: EpisodeStore, progress: Progress = SILENT) -> Measurement:
         near_duplicates=reading.pairs(examination),
         frames=examination.frames if examination else None,
         compared=reading.compared,
+        images=embedding,
     )
 
 
 class _Reading:
     """The arrays of a store with what several measures need: who is usable, features, jerks."""
 
-    def __init__(self, store: EpisodeStore, arrays: Mapping[str, np.ndarray]) -> None:
-        self.arrays, self.spec = arrays, store.spec
+    def __init__(
+        self, store: EpisodeStore, arrays: Mapping[str, np.ndarray], cameras: Sequence[np.ndarray] = ()
+    ) -> None:
+        self.arrays, self.spec, self.cameras = arrays, store.spec, cameras
         self.records = [store.record(i) for i in range(len(store))]
         ends = store.episode_ends
         self.starts = np.concatenate([[0], ends[:-1]])
@@ -190,19 +213,27 @@ class _Reading:
     def agreement(self) -> NeighbourAgreement | None:
         """Over usable episodes, each recording once: a copy would agree with itself."""
         chosen = self.compared
-        if len(chosen) < 3 or not self.states.shape[1]:
+        # States alone where there are any: this is the number that is given in words.
+        places = self.states if self.states.shape[1] else self.views
+        if len(chosen) < 3 or not places.shape[1]:
             return None
         rows = [self.rows[i] for i in chosen]
-        return neighbour_agreement([self.states[r] for r in rows], [self.actions[r] for r in rows])
+        return neighbour_agreement([places[r] for r in rows], [self.actions[r] for r in rows])
 
     def examine(self, bar: Task) -> Examination | None:
         """Usable episodes compared step by step, each recording once."""
         chosen = self.compared
         if len(chosen) < 3:
             return None
-        rows = [self.rows[i] for i in chosen]
-        frames = Frames.of([self.states[r] for r in rows], [self.actions[r] for r in rows])
+        frames = self._frames([self.rows[i] for i in chosen])
         return examine(frames, bar) if frames.state.shape[1] and frames.action.shape[1] else None
+
+    def _frames(self, rows: list[slice]) -> Frames:
+        frames = Frames.of([self.states[r] for r in rows], [self.actions[r] for r in rows])
+        if not self.cameras:
+            return frames
+        cameras = [np.concatenate([camera[r] for r in rows]) for camera in self.cameras]
+        return dataclasses.replace(frames, state=side_by_side(frames.state, cameras).astype(np.float32))
 
     def everywhere(self, found: Examination | None) -> dict[str, np.ndarray]:
         """Scores of steps over all rows of the store, NaN where an episode was not compared."""
@@ -223,7 +254,7 @@ class _Reading:
     def projection(self) -> np.ndarray:
         """Every step in the plane in which the states spread most, (N, 2)."""
         known = self._finite_rows()
-        motion = standardize(self.states, known) if self.states.shape[1] else self.states
+        motion = standardize(self.states, known) if self.states.shape[1] else self.views
         flat: np.ndarray = projection(np.where(np.isfinite(motion), motion, 0.0), known)
         return flat
 
@@ -265,6 +296,11 @@ class _Reading:
             scores = {name: _known(float(column[place])) for name, column in columns.items()}
             judged[i] = (scores, {**verdict, "quality": quality})
         return judged
+
+    @cached_property
+    def views(self) -> np.ndarray:
+        """All embedded cameras side by side, (N, D)."""
+        return side_by_side(np.empty((len(self.actions), 0)), self.cameras)
 
     @cached_property
     def motion(self) -> np.ndarray:

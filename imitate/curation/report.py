@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from imitate import __version__
+from imitate.curation.embedding import AUTO
 from imitate.curation.measurement import MeasuredEpisode, Measurement, measure
 from imitate.curation.page_comparison import comparison_page
 from imitate.curation.page_csv import episodes_csv
@@ -46,13 +47,14 @@ class Comparison:
     findings: tuple[list[Finding], list[Finding]]
 
 
-def write_report(store: EpisodeStore, out: Path, progress: Progress = SILENT) -> Report:
+def write_report(store: EpisodeStore, out: Path, progress: Progress = SILENT, images: str = AUTO) -> Report:
     """Measure `store` and write the page `out` (….html) and, beside it, the same name with .json and .csv.
 
-    Raises ConfigError where `out` names no .html file, DataError for a store without episodes.
+    Raises ConfigError where `out` names no .html file or `images` is wrong (see measure), DataError for a
+    store without episodes.
     """
     _require_page(out)
-    measured = measure(store, progress)
+    measured = measure(store, progress, images)
     found = findings(measured)
     content = report_json(store, measured, found)
     page = write_whole(out, report_page(store, measured, found, out))
@@ -60,16 +62,18 @@ def write_report(store: EpisodeStore, out: Path, progress: Progress = SILENT) ->
     return Report(page, _write_json(out, content), csv_file, content, found)
 
 
-def write_comparison(a: EpisodeStore, b: EpisodeStore, out: Path, progress: Progress = SILENT) -> Comparison:
+def write_comparison(
+    a: EpisodeStore, b: EpisodeStore, out: Path, progress: Progress = SILENT, images: str = AUTO
+) -> Comparison:
     """Measure both and write one page of both to `out` (….html), and beside it the same name with .json.
 
-    Raises ConfigError where `out` names no .html file or both are the same store, DataError for a store
-    without episodes.
+    Raises ConfigError where `out` names no .html file, `images` is wrong (see measure) or both are the same
+    store, DataError for a store without episodes.
     """
     _require_page(out)
     if a.path.resolve() == b.path.resolve():
         raise ConfigError(f"compare is {str(b.path)!r}, the same data as data.path: give another store")
-    first, second = measure(a, progress), measure(b, progress)
+    first, second = measure(a, progress, images), measure(b, progress, images)
     found = findings(first), findings(second)
     names = (a.path.name, b.path.name) if a.path.name != b.path.name else (str(a.path), str(b.path))
     sets = [report_json(a, first, found[0]), report_json(b, second, found[1])]
@@ -92,6 +96,7 @@ def report_json(store: EpisodeStore, measured: Measurement, found: list[Finding]
             "steps": measured.steps,
             "rate_hz": store.spec.rate_hz,
         },
+        "compared_by": measured.compared_by,
         "episodes": [
             {
                 "id": episode.record.id,

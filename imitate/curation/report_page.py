@@ -8,6 +8,7 @@ import numpy as np
 from imitate import __version__
 from imitate.curation import figures
 from imitate.curation.browse import browser_section
+from imitate.curation.embedding import AUTO
 from imitate.curation.episode_viewer import asset, scripts, viewer
 from imitate.curation.measurement import Measurement
 from imitate.curation.page_correlations import correlation_section
@@ -59,7 +60,7 @@ def report_page(store: EpisodeStore, measured: Measurement, found: list[Finding]
         _contents(store, measured),
         _samples(store, measured),
         _dimensions(measured),
-        _provenance(store, out),
+        _provenance(store, measured, out),
         viewer(curves),
         data_block("data", page_data(measured, hexes)),
     ]
@@ -113,6 +114,7 @@ def _contents(store: EpisodeStore, measured: Measurement) -> Html:
         "source": store.source or "not said",
         "rate": f"{store.spec.rate_hz:g} Hz" if store.spec.rate_hz else "not said",
         "judged": _judged(measured),
+        "compared by": measured.compared_by,
         "operators": _names({episode.record.operator for episode in measured.episodes}),
         "styles": _names({episode.style for episode in measured.episodes}),
     }
@@ -176,8 +178,9 @@ def _dimensions(measured: Measurement) -> Html:
     return section("Every dimension", *parts, intro=intro)
 
 
-def _provenance(store: EpisodeStore, out: Path) -> Html:
-    command = shlex.join(["imitate", "report", f"data.path={store.path}", f"out={out}"])
+def _provenance(store: EpisodeStore, measured: Measurement, out: Path) -> Html:
+    asked = [] if measured.images.asked == AUTO else [f"images={measured.images.asked}"]
+    command = shlex.join(["imitate", "report", f"data.path={store.path}", f"out={out}", *asked])
     said = {"content hash": tag("code", store.content_hash()), "imitate": __version__}
     beside = [out.with_suffix(suffix).name for suffix in (".json", ".csv")]
     text = f"The same for programs, beside this page: {beside[0]}, and its episodes as a table, {beside[1]}. "
