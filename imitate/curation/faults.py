@@ -25,7 +25,7 @@ LOW, MIDDLE = 0.16, 0.5
 LEAST_SPREAD, LEAST_SPREAD_OF_TIME = 0.2, 0.1
 """Of logarithms: differences of less than about a fifth are never told apart, of times a tenth."""
 ROUNDS = 4
-FEW, FAR = 0.03, 6.0
+FEW, FAR = 0.05, 6.0
 """Up to this share of odd episodes is what nearly normal numbers give by themselves: then only those as many
 standard deviations away are named."""
 DETOUR = 1.7
