@@ -79,9 +79,8 @@ def test_in_a_good_set_nobody_is_named(seed: int) -> None:
     assert examination.flags() == [] and examination.duplicates == []
 
 
-@pytest.mark.parametrize(
-    "seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_two_ways_that_are_equally_common_are_no_fault(seed: int) -> None:
     generator = np.random.default_rng(seed)
     reaches = [round_an_obstacle(generator, side) for side in (-1, 1) * 20]

@@ -7,7 +7,9 @@ import pytest
 import sample_pages
 
 from imitate.cli.main import main
-from imitate.curation.report import write_comparison, write_report
+from imitate.curation.measurement import measure
+from imitate.curation.report import report_json, write_comparison
+from imitate.curation.verdict import findings
 from imitate.datasets.store import DemoStore
 from imitate.errors import ConfigError
 
@@ -27,8 +29,9 @@ def test_the_json_holds_both_reports(pair: tuple[DemoStore, DemoStore], tmp_path
     both = write_comparison(*pair, tmp_path / "both.html")
     content = json.loads(both.json_file.read_text(encoding="utf-8"))
     assert both.json_file == tmp_path / "both.json" and content == both.content
-    for path, said in zip(pair, content["sets"], strict=True):
-        assert said == write_report(path, tmp_path / "one.html").content
+    for store, said in zip(pair, content["sets"], strict=True):
+        measured = measure(store)
+        assert said == report_json(store, measured, findings(measured))
     page = both.page.read_text(encoding="utf-8")
     assert all(said["verdict"] in page for said in content["sets"])
     # Both are called d.zarr, so the folders tell them apart.
