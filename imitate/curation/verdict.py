@@ -72,13 +72,13 @@ def advice(measured: Measurement) -> list[str]:
         count = sum(episode.fault == fault for episode in episodes)
         if count:
             said.append(WHAT_TO_DO[fault].format(episodes=_episodes(count)))
-    copies = sum(e.near_duplicate_of is not None for e in episodes)
-    if copies:
-        said.append(f"Use one of each pair of nearly equal recordings: {_episodes(copies)} repeat another.")
     if not said:
         said.append(f"Train on all {len(episodes)}.")
     else:
         said.append("Write this down with  imitate curate data.path=…  and train with  data.keep=…")
+    copies = sum(e.near_duplicate_of is not None for e in episodes)
+    if copies:
+        said.append(f"Look whether one was recorded twice: {_episodes(copies)} nearly the same as another.")
     if len(episodes) < FEW_EPISODES:
         said.append("Collect more: imitate curate next=true  says where.")
     return said[:MOST_ADVICE]
@@ -156,9 +156,7 @@ def _faults(measured: Measurement) -> list[Finding]:
 def _repeated(measured: Measurement) -> list[Finding]:
     ids = [e.record.id for e in measured.episodes if e.near_duplicate_of is not None]
     return (
-        [Finding("problem", f"{_episodes(len(ids))} nearly the same as another: {_list(ids)}.")]
-        if ids
-        else []
+        [Finding("note", f"{_episodes(len(ids))} nearly the same as another: {_list(ids)}.")] if ids else []
     )
 
 

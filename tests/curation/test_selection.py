@@ -59,6 +59,12 @@ def test_recommended_leaves_out_facts_and_cuts_excursions(measured: Measurement)
     assert "extraneous segment" in entries[STRAYS]["reasons"][0]
 
 
+def test_nearly_the_same_as_another_is_named_and_kept(measured: Measurement) -> None:
+    episodes = [replace(measured.episodes[0], near_duplicate_of="seed7"), *measured.episodes[1:]]
+    first = keep_list(replace(measured, episodes=episodes), "recommended", None, 0)[0]
+    assert first["keep"] and first["weight"] == 1.0 and first["reasons"] == ["nearly the same as seed7"]
+
+
 def test_everything_is_everything(measured: Measurement) -> None:
     entries = keep_list(measured, "everything", None, 0)
     assert kept(entries) == list(range(COUNT + 1))
