@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 CHUNK = 8192
-LEARNING_RATE, WEIGHT_DECAY = 3e-3, 1e-2
+LEARNING_RATE = 3e-3
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Elementwise loss of prediction and target, both (M, B, O)."""
@@ -37,19 +37,22 @@ class StackedNetworks:
         width: int = 128,
         steps: int = 400,
         batch: int = 256,
+        weight_decay: float = 1e-2,
+        bent: bool = False,
         seed: int = 0,
     ) -> "StackedNetworks":
         """One network per entry of `groups`, trained on those rows of inputs (N, I) and targets (N, O).
 
-        A step draws `batch` rows for each network, so the cost does not grow with N. Deterministic given
-        `seed` and the number of threads.
+        A step draws `batch` rows for each network, so the cost does not grow with N. With `bent` the first
+        biases are drawn, too: with zeros there all networks continue the data alike, far beyond it.
+        Deterministic given `seed` and the number of threads.
         """
         generator = torch.Generator().manual_seed(seed)
         x, y = _tensor(inputs), _tensor(targets)
         rows = [torch.from_numpy(np.asarray(group, np.int64)) for group in groups]
-        layers = _start(len(groups), (x.shape[1], width, width, y.shape[1]), generator)
+        layers = _start(len(groups), (x.shape[1], width, width, y.shape[1]), bent, generator)
         weights = [part.requires_grad_() for layer in layers for part in layer]
-        optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+        optimizer = torch.optim.AdamW(weights, lr=LEARNING_RATE, weight_decay=weight_decay)
         curve = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
         with torch.enable_grad():
             for _ in range(steps):
@@ -95,12 +98,16 @@ def _tensor(values: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, np.float32))
 
 
-def _start(members: int, sizes: tuple[int, ...], generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
-    pairs = pairwise(sizes)
-    return [
-        (torch.randn(members, a, b, generator=generator) / math.sqrt(max(1, a)), torch.zeros(members, 1, b))
-        for a, b in pairs
-    ]
+def _start(
+    members: int, sizes: tuple[int, ...], bent: bool, generator: torch.Generator
+) -> list[tuple[Tensor, Tensor]]:
+    layers = []
+    for index, (a, b) in enumerate(pairwise(sizes)):
+        weight = torch.randn(members, a, b, generator=generator) / math.sqrt(max(1, a))
+        drawn = bent and index == 0
+        bias = torch.randn(members, 1, b, generator=generator) if drawn else torch.zeros(members, 1, b)
+        layers.append((weight, bias))
+    return layers
 
 
 def _forward(layers: Sequence[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
