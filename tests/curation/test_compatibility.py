@@ -1,10 +1,7 @@
 """Compatibility where it is known who contradicts whom."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,16 +10,10 @@ from imitate.datasets.quality.frames import Frames
 from imitate.errors import DataError, SpecError
 from imitate.types import ArraySpec, DataSpec, Episode
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EPISODES, STEPS = 30, 40
 OPPOSED = [3, 11, 19, 27]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def demonstrations() -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -2,7 +2,6 @@
 
 import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,11 @@ from imitate.datasets.quality.frames import Frames
 from imitate.errors import DataError, SpecError
 from imitate.types import ArraySpec, DataSpec, Episode
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STEPS = 50
 SPEC = DataSpec({"position": ArraySpec((2,), units=("m", "m"))}, ArraySpec((2,)), 10.0)
 OLD, NEW = np.pi, 0.65 * np.pi
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def swirl(seed: int, turn: float, region: float, turn_back: range = range(0)) -> Episode:

@@ -1,7 +1,5 @@
 """Networks that judge what they never saw: known functions, noise, gaps."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -9,16 +7,10 @@ import torch
 from imitate.curation.ensemble import MEMBERS, Ensemble, Judged, cross_fit
 from imitate.datasets.quality.frames import Frames
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EPISODES, STEPS = 24, 40
 CONFUSED = 7
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def planted() -> tuple[Frames, np.ndarray]:

@@ -1,27 +1,18 @@
 """Action divergence on demonstrators whose consistency, noise and number of habits are known."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from straight_walks import Act, straight_walks
 
 from imitate.datasets.quality.divergence import ActionDivergence, action_divergence, two_modes
 from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.neighbour_index import NeighbourIndex
 
-Act = Callable[[np.ndarray, np.random.Generator, int], np.ndarray]
-
 
 def measured(act: Act, episodes: int = 60, steps: int = 60) -> tuple[ActionDivergence, Frames]:
-    generator = np.random.default_rng(0)
-    states, actions = [], []
-    for i in range(episodes):
-        start, end = generator.uniform(-1, 1, (2, 2))
-        state = start + np.linspace(0, 1, steps)[:, None] * (end - start)
-        states.append(state)
-        actions.append(act(state, generator, i))
+    states, actions = straight_walks(act, episodes, steps)
     frames = Frames.of(states, actions)
     return action_divergence(frames, NeighbourIndex.of(frames).neighbours(16)), frames
 

@@ -1,23 +1,14 @@
 """Neighbour agreement on demonstrators whose consistency is known."""
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
+from straight_walks import Act, straight_walks
 
 from imitate.datasets.quality.neighbours import NeighbourAgreement, neighbour_agreement
 
-Act = Callable[[np.ndarray, np.random.Generator, int], np.ndarray]
-
 
 def agreement(act: Act, episodes: int = 30, steps: int = 100) -> NeighbourAgreement:
-    generator = np.random.default_rng(0)
-    states, actions = [], []
-    for i in range(episodes):
-        start, end = generator.uniform(-1, 1, (2, 2))
-        state = start + np.linspace(0, 1, steps)[:, None] * (end - start)
-        states.append(state)
-        actions.append(act(state, generator, i))
+    states, actions = straight_walks(act, episodes, steps)
     found = neighbour_agreement(states, actions)
     assert found is not None
     return found
