@@ -10,7 +10,8 @@ PACKAGE = ROOT / "imitate"
 
 # Each row may import the rows above it and, unless it is split in parts, itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "types", "progress", "parts", "device"),
+    ("errors", "spec", "types", "progress", "parts", "device"),
+    ("runtime",),
     ("normalize", "policy", "symmetry", "env"),
     ("datasets", "policies", "envs"),
     ("checkpoint", "execution", "rollout"),
