@@ -6,6 +6,7 @@ ImitateError
  ├─ SpecError          two DataSpecs that must agree do not
  ├─ CheckpointError    a checkpoint is missing, damaged or does not fit
  ├─ EnvError           an environment cannot be made or was misused
+ ├─ RobotError         a robot cannot be reached, or is not what it is said to be
  ├─ TrainingError      training cannot go on (a NaN loss, say)
  └─ MissingExtraError  an optional dependency is not installed
 """
@@ -38,6 +39,10 @@ class CheckpointError(ImitateError):
 
 class EnvError(ImitateError):
     """An environment cannot be made here, or was driven against its contract."""
+
+
+class RobotError(ImitateError):
+    """A robot cannot be reached or is not as described; the text names what is missing and where."""
 
 
 class TrainingError(ImitateError):

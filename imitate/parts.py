@@ -76,6 +76,9 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return value
     if origin is tuple and isinstance(value, list | tuple):
         return _convert_tuple(value, get_args(hint), where)
+    if origin is Mapping and isinstance(value, Mapping) and get_args(hint)[1] is not Any:
+        item = get_args(hint)[1]
+        return {key: _convert(entry, item, _join(where, key)) for key, entry in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     plain = hint if isinstance(hint, type) else origin

@@ -1,5 +1,6 @@
 """Parts as JSON: round trips, and errors that name the full key."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +28,7 @@ class Outer:
     limit: int | None = None
     other: Inner | None = None
     flag: bool = False
+    named: Mapping[str, Inner] = field(default_factory=dict)
 
 
 OUTER = to_json(Outer("x"))
@@ -43,6 +45,7 @@ OUTER = to_json(Outer("x"))
         limit=st.none() | st.integers(),
         other=st.none() | st.builds(Inner),
         flag=st.booleans(),
+        named=st.dictionaries(st.text(), st.builds(Inner)),
     )
 )
 def test_round_trip(part: Outer) -> None:
@@ -63,6 +66,8 @@ def test_round_trip(part: Outer) -> None:
         ({"inner": {**OUTER["inner"], "widht": 1}}, "unknown key policy.inner.widht (did you mean 'width'?)"),
         ({"inner": {"_target_": "os.system"}}, "expected the import path of a config dataclass"),
         ({"inner": {"_target_": "no.such.module.X"}}, "cannot be imported"),
+        ({"named": {"a": {**OUTER["inner"], "widht": 1}}}, "unknown key policy.named.a.widht"),
+        ({"named": {"a": 3}}, "policy.named.a is 3, expected the settings of a Inner"),
         ({"inner": OUTER}, "policy.inner names a Outer, expected a Inner"),
     ],
 )

@@ -1,0 +1,1 @@
+"""The safety gate: every command passes it, and it needs neither torch nor ROS."""
