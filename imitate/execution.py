@@ -1,46 +1,17 @@
-"""What a rollout remembers of one episode: the newest observations, and which predicted actions to execute.
+"""Which predicted actions of one episode a rollout executes.
 
-Simulation and robots use the same objects. An object serves one episode; the next one gets a new object.
+An object serves one episode; the next one gets a new object.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 
-from imitate.env import Obs
 from imitate.errors import ConfigError
 from imitate.types import Modes
 
 STRATEGIES = ("receding", "ensemble", "continuous")
-
-
-class ObservationHistory:
-    """The last To observations of an episode.
-
-    Before To steps have passed the first observation is repeated, as the windows of training do at the
-    start of an episode. Example with To 3: reset(a) gives a a a, then add(b) gives a a b.
-    """
-
-    def __init__(self, obs_steps: int) -> None:
-        self._newest: deque[Obs] = deque(maxlen=obs_steps)
-
-    def reset(self, obs: Obs) -> None:
-        """Begin an episode with its first observation."""
-        self._newest.extend([_copied(obs)] * (self._newest.maxlen or 1))
-
-    def add(self, obs: Obs) -> None:
-        """Take in the observation after a step; it is copied."""
-        self._newest.append(_copied(obs))
-
-    def stacked(self) -> Obs:
-        """{name: (To, …)}, oldest first."""
-        return {key: np.stack([obs[key] for obs in self._newest]) for key in self._newest[0]}
-
-
-def _copied(obs: Obs) -> Obs:
-    return {key: np.array(value) for key, value in obs.items()}
 
 
 @dataclass(frozen=True)

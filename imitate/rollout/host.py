@@ -14,7 +14,7 @@ import numpy as np
 
 from imitate.env import Env, EnvConfig, Obs
 from imitate.errors import EnvError, ImitateError
-from imitate.execution import ObservationHistory
+from imitate.history import ObservationHistory
 from imitate.rollout.steps import Steps, steps_file
 from imitate.types import DataSpec, require_match
 
