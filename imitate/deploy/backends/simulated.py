@@ -1,0 +1,212 @@
+"""robot=sim: an environment of this process as a robot, in real time or as fast as it goes."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imitate.deploy.clock import Clock, RealClock
+from imitate.deploy.command import Command
+from imitate.deploy.description import Target
+from imitate.deploy.fit import action_names
+from imitate.deploy.robot import Finding, Reading, Snapshot
+from imitate.errors import ConfigError, RobotError
+from imitate.spec import DataSpec
+
+if TYPE_CHECKING:
+    from imitate.env import Env
+
+MAX_COMMAND_AGE_S = 0.1
+"""Older commands are not obeyed, as a robot-side watchdog would do it."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How the episode stands: control steps taken, success so far, the best score, and whether it is over."""
+
+    steps: int
+    success: bool
+    score: float
+    is_over: bool
+
+
+class SimulatedRobot:
+    """The environment's control steps are the robot's: in each it obeys the newest command that came since.
+
+    A group that got none holds: rates and deltas are zero, positions and openings stay as last commanded.
+    `advance` takes the control steps that are due; with a RealClock a thread does so.
+    """
+
+    def __init__(
+        self,
+        env: "Env",
+        targets: Mapping[str, Target],
+        measured: Mapping[str, Sequence[str]],
+        clock: Clock | None = None,
+    ) -> None:
+        self._env, self._targets = env, dict(targets)
+        self._clock = clock or RealClock()
+        self._names = action_names(env.data_spec.action)
+        self._measured = {group: self._elements(group, names) for group, names in measured.items()}
+        if not env.data_spec.rate_hz:
+            raise ConfigError("robot.env: the environment has no control rate")
+        self.period_s = 1.0 / env.data_spec.rate_hz
+        self._lock = threading.Lock()
+        self._obs: dict[str, np.ndarray] = {}
+        self._newest: dict[str, Command] = {}
+        self._kept = np.zeros(len(self._names))
+        self._arrived_s = self._next_s = 0.0
+        self.progress = Progress(0, False, 0.0, True)
+        self._thread: threading.Thread | None = None
+        self._is_closed = threading.Event()
+
+    @property
+    def spec(self) -> DataSpec:
+        """See Robot."""
+        return self._env.data_spec
+
+    def connect(self, timeout_s: float) -> None:
+        """See Robot; an episode is begun with `begin`."""
+
+    def begin(self, seed: int) -> None:
+        """Start the episode of `seed`; the first control step is due one period from now."""
+        with self._lock:
+            self._obs, info = self._env.reset(seed=seed)
+            self._newest.clear()
+            self._kept[:] = self._resting()
+            self._arrived_s = self._clock.now()
+            self._next_s = self._arrived_s + self.period_s
+            self.progress = Progress(0, bool(info["success"]), float(info["score"]), False)
+        if isinstance(self._clock, RealClock) and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="simulated robot", daemon=True)
+            self._thread.start()
+
+    def is_connected(self) -> bool:
+        """See Robot."""
+        return bool(self._obs) and not self._is_closed.is_set()
+
+    def read(self) -> Snapshot:
+        """See Robot."""
+        with self._lock:
+            obs, at = self._obs, self._arrived_s
+        readings = {key: Reading(value, at) for key, value in obs.items()}
+        measured = {group: Reading(self._measure(group, obs), at) for group in self._measured if obs}
+        return Snapshot(readings, measured)
+
+    def send(self, command: Command) -> bool:
+        """See Robot."""
+        with self._lock:
+            self._newest[command.group] = command
+        return self.is_connected()
+
+    def findings(self) -> Sequence[Finding]:
+        """See Robot."""
+        return [Finding("ok", f"simulation of {type(self._env).__name__}, {1 / self.period_s:g} Hz")]
+
+    def close(self) -> None:
+        """See Robot."""
+        self._is_closed.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5.0)
+        self._env.close()
+
+    def advance(self) -> None:
+        """Take every control step that is due by now."""
+        while not self.progress.is_over and self._clock.now() >= self._next_s - 1e-9:
+            with self._lock:
+                self._step()
+
+    def frame(self) -> np.ndarray:
+        """A picture (H, W, 3) uint8 of the scene; raises EnvError where nothing can be drawn."""
+        return self._env.render()
+
+    def _run(self) -> None:
+        while not self._is_closed.is_set():
+            self.advance()
+            self._is_closed.wait(max(0.0005, min(0.005, self._next_s - self._clock.now())))
+
+    def _step(self) -> None:
+        action = self._kept.copy()
+        for group, target in self._targets.items():
+            columns = [self._names.index(name) for name in target.action]
+            value = self._due(group)
+            if value is not None:
+                action[columns] = self._as_action(target, value)
+                if target.meaning == "absolute" and target.kind not in ("twist", "joint_velocity"):
+                    self._kept[columns] = action[columns]
+        self._obs, _, terminated, truncated, info = self._env.step(action)
+        self._arrived_s = self._next_s
+        self._next_s += self.period_s
+        is_over = terminated or truncated
+        self.progress = Progress(
+            self.progress.steps + 1, bool(info["success"]), float(info["score"]), is_over
+        )
+
+    def _due(self, group: str) -> np.ndarray | None:
+        """What `group` is to do until the next control step ends; None without a command in force."""
+        command = self._newest.get(group)
+        if command is None:
+            return None
+        if len(command.times_s) > 1:
+            at = self._next_s + self.period_s - command.made_s
+            columns = [np.interp(at, command.times_s, column) for column in command.values.T]
+            return np.array(columns)
+        del self._newest[group]
+        return command.values[-1] if self._next_s - command.made_s <= MAX_COMMAND_AGE_S + 1e-9 else None
+
+    def _as_action(self, target: Target, value: np.ndarray) -> np.ndarray:
+        is_delta = target.meaning == "delta" and target.kind in ("twist", "joint_velocity")
+        return value * (self.period_s if is_delta else 1.0) / target.scale
+
+    def _resting(self) -> np.ndarray:
+        """The action that leaves everything as it is."""
+        action = np.zeros(len(self._names))
+        for group, target in self._targets.items():
+            if target.meaning == "absolute" and target.kind in ("joint_position", "gripper"):
+                columns = [self._names.index(name) for name in target.action]
+                action[columns] = self._measure(group, self._obs) / target.scale
+        return action
+
+    def _elements(self, group: str, names: Sequence[str]) -> list[tuple[str, int]]:
+        """Where the observed elements `names` stand."""
+        known = {
+            name: (key, i)
+            for key, array in self._env.data_spec.obs.items()
+            for i, name in enumerate(array.names)
+        }
+        missing = [name for name in names if name not in known]
+        if missing:
+            raise ConfigError(
+                f"robot.measured.{group}: the environment observes no {missing}; it observes {sorted(known)}"
+            )
+        return [known[name] for name in names]
+
+    def _measure(self, group: str, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+        values = np.array([obs[key].reshape(-1)[i] for key, i in self._measured[group]], np.float64)
+        if self._targets[group].kind not in ("twist", "pose"):
+            return values
+        half = values[3] / 2
+        return np.array([*values[:3], 0.0, 0.0, np.sin(half), np.cos(half)])
+
+
+@dataclass(frozen=True)
+class SimulatedConfig:
+    """An environment as a robot.
+
+    targets: groups of commands by name; measured: by group, the observed elements that it moves (of a twist:
+    x, y, z and yaw). env: an EnvConfig, None for the one that the policy was trained for. realtime: whether it takes the
+    time that it would take a robot.
+    """
+
+    targets: Mapping[str, Target]
+    measured: Mapping[str, tuple[str, ...]]
+    env: Any = None
+    realtime: bool = False
+
+    def build(self, clock: Clock | None = None) -> SimulatedRobot:
+        """The robot; raises RobotError where no environment is known."""
+        if self.env is None:
+            raise RobotError("env is not known: name the environment, as in  env=tabletop/reach")
+        return SimulatedRobot(self.env.build(), self.targets, self.measured, clock)
