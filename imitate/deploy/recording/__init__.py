@@ -1,0 +1,1 @@
+"""Recording sessions as MCAP files that Foxglove opens and `imitate import` reads."""
