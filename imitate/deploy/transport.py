@@ -64,8 +64,10 @@ class Transport(Protocol):
     ) -> None:
         """Connect, subscribe and advertise; from then on stay connected, or reconnect, until `close`.
 
-        Raises RobotError in one line (what was tried, what happened, the fix) where the robot cannot be
-        reached in `timeout_s`; nothing is left behind then. A topic that is not there yet is no error.
+        A publication with the type of an action announces goals for `send_goal`; RobotError where the
+        transport has no actions. Also raises RobotError in one line (what was tried, what happened, the fix)
+        where the robot cannot be reached in `timeout_s`; nothing is left behind then. A topic that is not
+        there yet is no error.
         """
 
     def publish(self, topic: str, message: Message) -> bool:
