@@ -197,6 +197,13 @@ class RobotDescription:
                     f"robot.measured.{name} is missing: every target needs the state that it moves"
                 )
 
+    def max_age_s(self) -> dict[str, float]:
+        """The largest age of every source, by "observations.NAME" and "measured.GROUP"."""
+        return {
+            **{f"observations.{name}": source.max_age_s for name, source in self.observations.items()},
+            **{f"measured.{group}": source.max_age_s for group, source in self.measured.items()},
+        }
+
 
 def _require_age(topic: str, max_age_s: float) -> None:
     if not max_age_s > 0:

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from imitate.deploy.command import Command
+from imitate.deploy.description import StopSource, Target
 from imitate.spec import DataSpec
 
 
@@ -59,6 +60,18 @@ class Robot(Protocol):
     @property
     def spec(self) -> DataSpec:
         """What it senses and takes, in the words of a policy."""
+
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """The groups that take commands, by name."""
+
+    @property
+    def max_age_s(self) -> Mapping[str, float]:
+        """How old a reading may be, by "observations.NAME" and "measured.GROUP"."""
+
+    @property
+    def stop(self) -> StopSource | None:
+        """The emergency stop it listens to."""
 
     def connect(self, timeout_s: float) -> None:
         """Reach the robot; raises RobotError with what is missing where that fails in `timeout_s`."""

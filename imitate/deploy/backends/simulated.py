@@ -67,6 +67,22 @@ class SimulatedRobot:
         """See Robot."""
         return self._env.data_spec
 
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """See Robot."""
+        return self._targets
+
+    @property
+    def max_age_s(self) -> Mapping[str, float]:
+        """Three control steps: it observes at the end of each."""
+        names = [f"observations.{name}" for name in self.spec.obs]
+        return dict.fromkeys([*names, *(f"measured.{group}" for group in self._targets)], 3 * self.period_s)
+
+    @property
+    def stop(self) -> None:
+        """It has none: interrupt the command."""
+        return None
+
     def connect(self, timeout_s: float) -> None:
         """See Robot; an episode is begun with `begin`."""
 
@@ -120,7 +136,7 @@ class SimulatedRobot:
 
     def frame(self) -> np.ndarray:
         """A picture (H, W, 3) uint8 of the scene; raises EnvError where nothing can be drawn."""
-        return self._env.render()
+        return np.asarray(self._env.render())
 
     def _run(self) -> None:
         while not self._is_closed.is_set():
