@@ -29,6 +29,17 @@ class Join:
             return values
         return values / self.period_s if target.kind in ("twist", "joint_velocity") else base + values
 
+    def action(self, values: Mapping[str, np.ndarray], bases: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The action (Da,) that asks for `values` (D,) of every group; the inverse of `values`."""
+        found = np.zeros(sum(len(columns) for columns in self.columns.values()))
+        for group, target in self.targets.items():
+            value = values[group]
+            if target.meaning == "delta":
+                is_rate = target.kind in ("twist", "joint_velocity")
+                value = value * self.period_s if is_rate else value - bases[group]
+            found[self.columns[group]] = value / target.scale
+        return found
+
 
 def join(policy: DataSpec, targets: Mapping[str, Target], where: str = "robot") -> Join:
     """Find every element of the policy's action among `targets`.

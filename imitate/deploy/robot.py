@@ -82,6 +82,9 @@ class Robot(Protocol):
     def read(self) -> Snapshot:
         """The newest of everything, at once; invalid after `connect` until something came."""
 
+    def measure(self) -> Snapshot:
+        """What `read` gives without observations, which may take their time (pictures)."""
+
     def send(self, command: Command) -> bool:
         """Pass `command` on at once, or drop it and return False; it is never kept for later."""
 

@@ -22,6 +22,7 @@ class Setpoints:
 
     def __init__(self, group: str, joined: Join, interpolate: bool) -> None:
         self._group, self._join, self._target = group, joined, joined.targets[group]
+        self._is_rate = self._target.kind in ("twist", "joint_velocity")
         self._is_course = interpolate and self._target.kind == "joint_position"
         self._value = self._velocity = self._base = np.zeros(0)
         self._time_s, self._step = 0.0, -1
@@ -38,7 +39,7 @@ class Setpoints:
 
     def sent(self, command: Command) -> None:
         """Go on from what was really sent, which may be less than what was asked."""
-        if self.is_trajectory or self._target.kind in ("twist", "joint_velocity"):
+        if self.is_trajectory or self._is_rate:
             return
         value = command.values[-1]
         if len(value) == len(self._value):
@@ -47,11 +48,18 @@ class Setpoints:
         self._value, self._time_s = value, command.made_s
 
     def streamed(
-        self, now_s: float, step: int, ends_s: float, actions: Sequence[np.ndarray], sequence: int
+        self,
+        now_s: float,
+        step: int,
+        ends_s: float,
+        actions: Sequence[np.ndarray],
+        sequence: int,
+        pace: float = 1.0,
     ) -> Command:
         """The command for this tick, in control step `step`, which ends at `ends_s`.
 
-        actions: what is planned for this step and the next ones, at least one.
+        actions: what is planned for this step and the next ones, at least one. pace: how much of the way, or
+        of the speed, to go.
         """
         if step != self._step:
             self._base, self._step = self._value, step
@@ -61,7 +69,8 @@ class Setpoints:
             times = np.array([self._time_s, *self._ends(ends_s, len(points))])
             course = np.stack([self._value, *points])
             value, _ = evaluate(times, course, slopes(times, course, self._velocity), now_s)
-        return self._command(value[None], np.zeros(1), now_s, sequence)
+        still = np.zeros_like(value) if self._is_rate else self._value
+        return self._command((still + pace * (value - still))[None], np.zeros(1), now_s, sequence)
 
     def trajectory(
         self, now_s: float, ends_s: float, actions: Sequence[np.ndarray], measured: np.ndarray, sequence: int

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,11 +105,16 @@ class SimulatedRobot:
 
     def read(self) -> Snapshot:
         """See Robot."""
-        with self._lock:
-            obs, at = self._obs, self._arrived_s
+        obs, at = self._seen()
         readings = {key: Reading(value, at) for key, value in obs.items()}
-        measured = {group: Reading(self._measure(group, obs), at) for group in self._measured if obs}
-        return Snapshot(readings, measured)
+        return replace(self.measure(), observations=readings)
+
+    def measure(self) -> Snapshot:
+        """See Robot."""
+        obs, at = self._seen()
+        return Snapshot(
+            measured={group: Reading(self._measure(group, obs), at) for group in self._measured if obs}
+        )
 
     def send(self, command: Command) -> bool:
         """See Robot."""
@@ -137,6 +142,10 @@ class SimulatedRobot:
     def frame(self) -> np.ndarray:
         """A picture (H, W, 3) uint8 of the scene; raises EnvError where nothing can be drawn."""
         return np.asarray(self._env.render())
+
+    def _seen(self) -> tuple[Mapping[str, np.ndarray], float]:
+        with self._lock:
+            return self._obs, self._arrived_s
 
     def _run(self) -> None:
         while not self._is_closed.is_set():
