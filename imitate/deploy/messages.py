@@ -4,7 +4,6 @@ Layouts: std_msgs, sensor_msgs, geometry_msgs, trajectory_msgs of ROS 2's
 common_interfaces, control_msgs of ros-controls.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -113,16 +112,15 @@ def gripper_goal(position: float, max_effort: float | None) -> dict[str, Any]:
 
 
 def message_of(command: Command, target: Target, robot_time_s: float) -> Message:
-    """`command` in the message of the target's form, in the robot's units.
+    """`command` in the message of the target's form, SI units throughout.
 
     robot_time_s: the robot's clock, for the forms whose age the robot checks. Raises RobotError where the
     command does not fit the target or is not finite; nothing of it may be sent then.
     """
     _require_sendable(command, target)
-    values = command.values * target.scale
-    velocities = None if command.velocities is None else command.velocities * target.scale
+    values = command.values
     if target.form == "trajectory":
-        return joint_trajectory(target.names, values, command.times_s, velocities)
+        return joint_trajectory(target.names, values, command.times_s, command.velocities)
     if target.form == "twist":
         return twist_stamped(target.names, values[0], robot_time_s, target.frame)
     if target.form == "joint_jog":
@@ -147,11 +145,11 @@ def _require_sendable(command: Command, target: Target) -> None:
         raise RobotError(f"{where} has shape {command.values.shape}, expected (n, {size}) with n times")
     if target.form != "trajectory" and points != 1:
         raise RobotError(f"{where} has {points} points, expected one: {target.topic} takes {target.form}")
-    times = np.diff(command.times_s, prepend=0.0)
-    if target.form == "trajectory" and not (times > 0).all():
-        raise RobotError(f"{where} is for times {command.times_s.tolist()}, expected rising ones above 0 s")
+    times = command.times_s
+    if target.form == "trajectory" and not (times[0] >= 0 and (np.diff(times) > 0).all()):
+        raise RobotError(f"{where} is for times {times.tolist()}, expected rising ones from 0 s on")
     arrays = [command.values, command.times_s, *([] if command.velocities is None else [command.velocities])]
-    if not all(np.isfinite(array).all() for array in arrays) or not math.isfinite(target.scale):
+    if not all(np.isfinite(array).all() for array in arrays):
         raise RobotError(f"{where} has values that are not finite numbers")
     if command.velocities is not None and command.velocities.shape != command.values.shape:
         raise RobotError(f"{where} has velocities {command.velocities.shape} for {command.values.shape}")

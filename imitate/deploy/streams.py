@@ -46,12 +46,12 @@ def takeover_stream(topic: str, target: Target) -> Stream:
     """What a person commands in place of the policy: the streamed form of `target`, in units of its kind."""
     size = 7 if target.kind == "pose" else len(target.names)
     if target.kind == "twist":
-        return ValueStream(topic, messages.TWIST, _TwistReader(target.names, 1.0 / target.scale))
+        return ValueStream(topic, messages.TWIST, _TwistReader(target.names))
     if target.kind == "pose":
         return ValueStream(topic, messages.POSE, _PoseReader(PoseSource(topic)))
     if target.form == "joint_jog":
-        return ValueStream(topic, messages.JOINT_JOG, _JogReader(target.names, 1.0 / target.scale))
-    return ValueStream(topic, messages.VALUES, _VectorReader(size, 1.0 / target.scale))
+        return ValueStream(topic, messages.JOINT_JOG, _JogReader(target.names))
+    return ValueStream(topic, messages.VALUES, _VectorReader(size))
 
 
 def stop_stream(topic: str) -> Stream:
@@ -180,11 +180,11 @@ class ImageStream:
 
 
 class _VectorReader:
-    def __init__(self, size: int, scale: float = 1.0) -> None:
-        self.size, self._scale = size, scale
+    def __init__(self, size: int) -> None:
+        self.size = size
 
     def __call__(self, message: Message) -> np.ndarray:
-        return _numbers(message["data"], self.size) * self._scale
+        return _numbers(message["data"], self.size)
 
 
 class _BoolReader:
@@ -215,23 +215,23 @@ class _PoseReader:
 
 
 class _TwistReader:
-    def __init__(self, names: tuple[str, ...], scale: float) -> None:
-        self.size, self._scale = len(names), scale
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.size = len(names)
         self._indices = [AXES.index(name) for name in names]
 
     def __call__(self, message: Message) -> np.ndarray:
         twist = message["twist"]
         all_six = np.concatenate([_fields(twist["linear"], "xyz"), _fields(twist["angular"], "xyz")])
-        return all_six[self._indices] * self._scale
+        return all_six[self._indices]
 
 
 class _JogReader:
-    def __init__(self, names: tuple[str, ...], scale: float) -> None:
-        self.size, self._names, self._scale = len(names), names, scale
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.size, self._names = len(names), names
 
     def __call__(self, message: Message) -> np.ndarray:
         given = dict(zip(message["joint_names"], _numbers(message["velocities"]), strict=True))
-        return np.array([given.get(name, 0.0) for name in self._names]) * self._scale
+        return np.array([given.get(name, 0.0) for name in self._names])
 
 
 def _fields(value: Mapping[str, Any], names: str) -> np.ndarray:

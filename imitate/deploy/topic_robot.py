@@ -4,11 +4,12 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from imitate.deploy import messages
 from imitate.deploy.check import check
 from imitate.deploy.command import Command
-from imitate.deploy.description import RobotDescription, Target
+from imitate.deploy.description import RobotDescription, StopSource, Target
 from imitate.deploy.messages import TYPES, message_of
 from imitate.deploy.robot import Finding, Reading, Snapshot
 from imitate.deploy.robot_clock import RobotClock
@@ -54,6 +55,21 @@ class TopicRobot:
         """Observations of the sources, and the action elements of all targets in their order."""
         return self._spec
 
+    @property
+    def targets(self) -> Mapping[str, Target]:
+        """The groups that take commands, by name."""
+        return self._description.targets
+
+    @property
+    def max_age_s(self) -> Mapping[str, float]:
+        """How old a reading may be, by "observations.NAME" and "measured.GROUP"."""
+        return self._description.max_age_s()
+
+    @property
+    def stop(self) -> StopSource | None:
+        """The emergency stop it listens to."""
+        return self._description.stop
+
     def connect(self, timeout_s: float) -> None:
         """Reach the robot's topics; values come when the robot publishes them."""
         subscriptions = [Topic(topic, streams[0].type) for topic, streams in self._streams.items()]
@@ -68,11 +84,14 @@ class TopicRobot:
 
     def read(self) -> Snapshot:
         """The newest of everything; pictures are decoded here, each once."""
+        return replace(self.measure(), observations=_readings(self._observations))
+
+    def measure(self) -> Snapshot:
+        """The newest of everything but observations."""
         return Snapshot(
-            _readings(self._observations),
-            _readings(self._measured),
-            self._stop.reading() if self._stop else None,
-            _readings(self._takeover),
+            measured=_readings(self._measured),
+            stop=self._stop.reading() if self._stop else None,
+            takeover=_readings(self._takeover),
         )
 
     def send(self, command: Command) -> bool:
@@ -115,7 +134,7 @@ class TopicRobot:
         opening = float(message["command"]["position"])
         with self._goal_lock:
             last = self._goals.get(group)
-        if last is not None and abs(opening - last) <= GRIPPER_HYSTERESIS_M * abs(target.scale):
+        if last is not None and abs(opening - last) <= GRIPPER_HYSTERESIS_M:
             return True
         if not self._transport.send_goal(target.topic, TYPES[target.form], message):
             self._forget_goal(group)

@@ -1,0 +1,1 @@
+"""A simulated arm behind a rosbridge server, for trying everything without a robot."""
