@@ -2,10 +2,12 @@
 
     imitate import src=low_dim.hdf5 out=demos.zarr
     imitate import src=pusht_cchi_v7_replay.zarr out=pusht.zarr
+    imitate import src=session.mcap out=corrections.zarr
 
 The format is recognised by content: robomimic HDF5, Diffusion Policy's replay buffers (zarr folder or
-.zarr.zip), or a store of imitate. The new store appears once it is complete and has been read back; what
-could not be carried over is listed. Replay buffers need no import: training reads them as they are.
+.zarr.zip), a session that `imitate deploy` recorded, or a store of imitate. The new store appears once it
+is complete and has been read back; what could not be carried over is listed. Replay buffers need no import:
+training reads them as they are.
 
 Keys:
     src    file or folder to read

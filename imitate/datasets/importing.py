@@ -11,6 +11,8 @@ from imitate.datasets.durable import WriterLock
 from imitate.datasets.opening import is_hdf5, open_store, require_exists
 from imitate.datasets.replay_buffer import ReplayBuffer
 from imitate.datasets.robomimic_hdf5 import read_robomimic
+from imitate.datasets.session_file import is_mcap
+from imitate.datasets.session_mcap import read_session
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError
 from imitate.progress import SILENT, Progress
@@ -51,7 +53,7 @@ class ImportReport:
 
 
 def import_file(src: str | Path, out: str | Path, progress: Progress = SILENT) -> ImportReport:
-    """Write the demonstrations of `src` (zarr, .zarr.zip or robomimic HDF5) to a new store at `out`.
+    """Write the demonstrations of `src` (zarr, .zarr.zip, robomimic HDF5, session) to a new store at `out`.
 
     The store appears when it is complete and read back as written; on any failure nothing is left. Raises
     DataError where `src` cannot be read or `out` exists.
@@ -77,6 +79,9 @@ def _read(src: Path) -> tuple[Foreign, str, tuple[str, ...]]:
     if src.is_file() and is_hdf5(src):
         robomimic = read_robomimic(src)
         return robomimic, "robomimic HDF5", robomimic.left_out
+    if src.is_file() and is_mcap(src):
+        session = read_session(src)
+        return session, "session of imitate deploy", session.left_out
     store = open_store(src)
     if isinstance(store, ReplayBuffer):
         return store, "zarr replay buffer", store.left_out()

@@ -16,9 +16,12 @@ FRAME = "base"
 
 
 def value_message(value: np.ndarray, spec: ArraySpec, stamp_s: float | None) -> Described:
-    """An image, a pose, named numbers or numbers, whichever `spec` says that `value` is."""
+    """An image, a pose, named numbers or numbers, whichever `spec` says that `value` is.
+
+    An image that no spec describes is known by its shape (H, W, 3) and dtype.
+    """
     header = _header(stamp_s)
-    if spec.is_image:
+    if spec.is_image or (value.dtype == np.uint8 and value.ndim == 3):
         return IMAGE, {"header": header, **_compressed(value)}
     numbers = np.asarray(value, np.float64).reshape(-1)
     if spec.units == POSE_UNITS and numbers.size == len(POSE_UNITS):

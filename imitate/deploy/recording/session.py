@@ -53,7 +53,8 @@ class SessionRecorder:
     def __init__(self, path: str | Path, header: Mapping[str, Any]) -> None:
         """Begin the file; RobotError where it exists or cannot be written, SpecError without a spec."""
         self._wall_ns = time.time_ns() - time.monotonic_ns()
-        clock = {"monotonic_ns": time.monotonic_ns(), "wall_ns": self._wall_ns + time.monotonic_ns()}
+        now_ns = time.monotonic_ns()
+        clock = {"monotonic_ns": now_ns, "wall_ns": now_ns + self._wall_ns}
         self._streams = _Streams(header)
         self._file = SessionFile(Path(path), {**header, "clock": clock})
         self._last: dict[str, Reading] = {}

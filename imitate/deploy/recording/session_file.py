@@ -32,8 +32,8 @@ class SessionFile:
         )
         self._schemas: dict[str, int] = {}
         self._channels: dict[str, int] = {}
-        # With this profile rosbags and the tools of ROS 2 read the file; our JSON channels they skip.
-        self._writer.start(profile="ros2", library="imitate")
+        # No profile: "ros2" would promise readers that nothing but CDR is inside.
+        self._writer.start(library="imitate")
         described = {"format": FORMAT, **header}
         self._writer.add_metadata(METADATA, {key: to_json(value) for key, value in described.items()})
         self.flush()

@@ -1,0 +1,130 @@
+"""Reading the MCAP file of a deploy session, also one whose end is missing.
+
+The whole file is read from its beginning, without its index: that is what survives a kill.
+"""
+
+import functools
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from imitate.datasets.session_format import FORMAT, IMAGE, JOINTS, MAGIC, METADATA, POSE, VECTOR
+from imitate.errors import DataError, import_extra
+
+
+@dataclass(frozen=True)
+class Record:
+    """One message: time_s, when it was seen, and came_s, when it arrived, in local monotonic s."""
+
+    topic: str
+    type: str
+    time_s: float
+    came_s: float
+    sequence: int
+    data: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The object of a JSON channel."""
+        found: dict[str, Any] = json.loads(self.data)
+        return found
+
+    def array(self) -> np.ndarray:
+        """The value of a reading: an image (H, W, 3) RGB uint8, a pose (7,) x y z qx qy qz qw, or numbers."""
+        return _array(_typestore().deserialize_cdr(self.data, self.type), self.type)
+
+
+class SessionFile:
+    """What is recorded of one session; raises DataError where `path` holds none."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.truncated = False
+        """Whether the end is missing; known once the records were read."""
+        self._stream_reader = import_extra("mcap.stream_reader", "ros")
+        self._records = import_extra("mcap.records", "ros")
+        self.header = self._read_header()
+        clock = self.header["clock"]
+        self._offset_ns = int(clock["wall_ns"]) - int(clock["monotonic_ns"])
+
+    def records(self, topics: Collection[str] | None = None) -> Iterator[Record]:
+        """All messages, or those of `topics`, in the order in which they were written."""
+        schemas: dict[int, str] = {}
+        channels: dict[int, tuple[str, str]] = {}
+        for record in self._everything():
+            if isinstance(record, self._records.Schema):
+                schemas[record.id] = record.name
+            elif isinstance(record, self._records.Channel):
+                channels[record.id] = (record.topic, schemas.get(record.schema_id, ""))
+            elif isinstance(record, self._records.Message):
+                topic, type_name = channels[record.channel_id]
+                if topics is None or topic in topics:
+                    yield self._record(topic, type_name, record)
+
+    def _record(self, topic: str, type_name: str, message: Any) -> Record:
+        seen_s, came_s = ((ns - self._offset_ns) / 1e9 for ns in (message.log_time, message.publish_time))
+        return Record(topic, type_name, seen_s, came_s, message.sequence, message.data)
+
+    def _read_header(self) -> Mapping[str, Any]:
+        if not is_mcap(self.path):
+            raise DataError(f"{self.path} is no MCAP file")
+        for record in self._everything():
+            if isinstance(record, self._records.Metadata) and record.name == METADATA:
+                return self._checked({key: json.loads(value) for key, value in record.metadata.items()})
+            if isinstance(record, self._records.Message):
+                break
+        raise DataError(
+            f"{self.path} is an MCAP file, but no session of imitate deploy: metadata {METADATA!r} is missing"
+        )
+
+    def _checked(self, header: Mapping[str, Any]) -> Mapping[str, Any]:
+        if header.get("format") != FORMAT:
+            raise DataError(
+                f"{self.path}: session format {header.get('format')}, expected {FORMAT}; update imitate"
+            )
+        return header
+
+    def _everything(self) -> Iterator[Any]:
+        """The records of the file, up to where it ends or is damaged."""
+        with self.path.open("rb") as file:
+            records = self._stream_reader.StreamReader(file, validate_crcs=True).records
+            while True:
+                try:
+                    record = next(records)
+                except StopIteration:
+                    return
+                except Exception:  # What half a record raises differs by record: mcap's, struct's, zstd's.
+                    self.truncated = True
+                    return
+                yield record
+
+
+def is_mcap(path: Path) -> bool:
+    """Whether the file starts as MCAP files do."""
+    with path.open("rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
+
+
+@functools.cache
+def _typestore() -> Any:
+    """Made once: it takes a third of a second."""
+    typesys = import_extra("rosbags.typesys", "ros")
+    return typesys.get_typestore(typesys.Stores.ROS2_JAZZY)
+
+
+def _array(message: Any, type_name: str) -> np.ndarray:
+    if type_name == IMAGE:
+        image = cv2.imdecode(message.data, cv2.IMREAD_COLOR)
+        if image is None:
+            raise DataError(f"a recorded image of {len(message.data)} bytes cannot be decoded")
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    if type_name == POSE:
+        at, turn = message.pose.position, message.pose.orientation
+        return np.array([at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w])
+    if type_name in (JOINTS, VECTOR):
+        return np.array(message.position if type_name == JOINTS else message.data)
+    raise DataError(f"a reading was recorded as {type_name}, which this version cannot read")
