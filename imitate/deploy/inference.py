@@ -54,6 +54,9 @@ class Inference(Protocol):
     def answer(self, now_s: float) -> Chunk | None:
         """The chunk, once, when it is there; raises what went wrong in inference as ImitateError."""
 
+    def discard(self) -> None:
+        """Forget what was asked."""
+
     def close(self) -> None:
         """Stop; safe to call twice."""
 
@@ -67,7 +70,7 @@ class InferenceThread:
         self._wake = threading.Condition()
         self._question: tuple[int, Obs] | None = None
         self._answer: Chunk | Exception | None = None
-        self._is_busy = self._is_closed = False
+        self._is_busy = self._is_closed = self._is_unwanted = False
         self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self._thread.start()
 
@@ -90,6 +93,11 @@ class InferenceThread:
             raise ImitateError(f"inference failed: {found!r}") from found
         return found
 
+    def discard(self) -> None:
+        """See Inference."""
+        with self._wake:
+            self._answer, self._is_unwanted = None, self._is_busy
+
     def close(self) -> None:
         """See Inference."""
         with self._wake:
@@ -107,7 +115,8 @@ class InferenceThread:
                 (step, obs), self._question = self._question, None
             found = self._infer(step, obs)
             with self._wake:
-                self._answer, self._is_busy = found, False
+                self._answer = None if self._is_unwanted else found
+                self._is_busy = self._is_unwanted = False
 
     def _infer(self, step: int, obs: Obs) -> Chunk | Exception:
         begun = time.monotonic()
@@ -144,6 +153,10 @@ class VirtualInference:
             return None
         chunk, self._due = self._due[1], None
         return chunk
+
+    def discard(self) -> None:
+        """See Inference."""
+        self._due = None
 
     def close(self) -> None:
         """See Inference."""

@@ -28,6 +28,11 @@ class Setpoints:
         self._time_s, self._step = 0.0, -1
 
     @property
+    def size(self) -> int:
+        """D."""
+        return len(self._target.action)
+
+    @property
     def is_trajectory(self) -> bool:
         """Whether commands are sent once per chunk."""
         return self._target.form == "trajectory"

@@ -1,0 +1,89 @@
+"""What the observing and the commanding half of the control loop share: the steps' times and the plan.
+
+Time, for a control period dt: the policy observes at t0 + k dt. The action of step k is in force from
+t0 + k dt + lag, for one period: an answer that comes within the lag leaves no gap, and one that takes longer
+is asked for earlier.
+"""
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from imitate.deploy.inference import Chunk
+from imitate.deploy.strategy import Strategy
+
+EPSILON_S = 1e-6
+"""A moment that is meant to be the beginning of a step may be a rounding error before it."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The control steps of an attempt that began at `start_s`; times in s."""
+
+    start_s: float
+    period_s: float
+    lag_s: float
+
+    def seen(self, now_s: float) -> int:
+        """The step whose observation is the newest that is due."""
+        return math.floor((now_s - self.start_s + EPSILON_S) / self.period_s)
+
+    def due(self, now_s: float) -> int:
+        """The step whose action is in force; -1 before the first one."""
+        return max(-1, math.floor((now_s - self.start_s - self.lag_s + EPSILON_S) / self.period_s))
+
+    def observed_s(self, step: int) -> float:
+        """When `step` is observed."""
+        return self.start_s + step * self.period_s
+
+    def ends_s(self, step: int) -> float:
+        """When the action of `step` ceases to be in force."""
+        return self.start_s + self.lag_s + (step + 1) * self.period_s
+
+    def lead(self, latency_s: float) -> int:
+        """How many steps pass before an answer that takes `latency_s` can be in force."""
+        return max(0, math.ceil((latency_s - self.lag_s - EPSILON_S) / self.period_s))
+
+
+class Plan:
+    """The strategy of an attempt, safe to use from several threads."""
+
+    def __init__(self, make: Callable[[], Strategy]) -> None:
+        self._make, self._lock = make, threading.Lock()
+        self._strategy, self._is_new = make(), False
+
+    def forget(self) -> None:
+        """Plan anew from nothing."""
+        with self._lock:
+            self._strategy, self._is_new = self._make(), False
+
+    def wants(self, step: int, lead: int) -> bool:
+        """See Strategy."""
+        with self._lock:
+            return self._strategy.wants(step, lead)
+
+    def take(self, chunk: Chunk, now: int) -> None:
+        """See Strategy."""
+        with self._lock:
+            self._strategy.take(chunk.made_at, max(now, 0), chunk.values)
+            self._is_new = True
+
+    def actions(self, step: int, at_most: int) -> list[np.ndarray]:
+        """What is planned for `step` and those after it without a gap, `at_most` of them."""
+        found: list[np.ndarray] = []
+        with self._lock:
+            while len(found) < at_most:
+                action = self._strategy.action(step + len(found))
+                if action is None:
+                    break
+                found.append(action)
+        return found
+
+    def is_new(self) -> bool:
+        """Whether a chunk came since this was last asked."""
+        with self._lock:
+            found, self._is_new = self._is_new, False
+        return found
