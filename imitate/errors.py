@@ -5,6 +5,7 @@ ImitateError
  ├─ DataError          a file or store is missing, damaged or foreign
  ├─ SpecError          two DataSpecs that must agree do not
  ├─ CheckpointError    a checkpoint is missing, damaged or does not fit
+ ├─ BundleError        an exported policy is missing, damaged or does not fit
  ├─ EnvError           an environment cannot be made or was misused
  ├─ RobotError         a robot cannot be reached, or is not what it is said to be
  ├─ TrainingError      training cannot go on (a NaN loss, say)
@@ -35,6 +36,10 @@ class SpecError(ImitateError):
 
 class CheckpointError(ImitateError):
     """A checkpoint is missing, damaged, or does not fit the policy; the text names file and key."""
+
+
+class BundleError(ImitateError):
+    """An exported policy cannot be made, or is missing, damaged, not to be trusted or used wrongly."""
 
 
 class EnvError(ImitateError):
