@@ -21,8 +21,8 @@ def check(
 ) -> list[Finding]:
     """Every source and target against what there is.
 
-    rates_hz: messages per second by topic. streams: by label, "observation NAME", "measured GROUP",
-    "takeover GROUP" and "emergency stop".
+    rates_hz and streams: by label, "observation NAME", "measured GROUP", "takeover GROUP" and
+    "emergency stop".
     """
     found = list(_remarks(survey))
     sources = {
@@ -30,8 +30,8 @@ def check(
         **{f"measured {group}": source for group, source in description.measured.items()},
     }
     for label, source in sources.items():
-        rate_hz = rates_hz[source.topic]
-        found += _source(label, source, streams[label], survey, rate_hz, description.state_rate_hz)
+        wanted_hz = description.state_rate_hz
+        found += _source(label, source, streams[label], survey, rates_hz[label], wanted_hz)
     for group, target in description.targets.items():
         found += _target(group, target, survey)
     for group, topic in description.takeover.items():
@@ -70,17 +70,14 @@ def _source(
     label: str, source: Source, stream: Stream, survey: Survey, rate_hz: float, wanted_hz: float | None
 ) -> list[Finding]:
     problems = _present(label, source.topic, stream.type, survey)
-    if not problems and rate_hz == 0:
-        problems.append(Finding("error", f"{label}: nothing came on {source.topic} within a second"))
-    if not problems:
-        problems += _contents(label, stream) + _rate(label, source, rate_hz, wanted_hz)
+    problems = problems or _contents(label, stream) or _rate(label, source, rate_hz, wanted_hz)
     return problems or [Finding("ok", f"{label}: {source.topic}, {rate_hz:.1f} Hz")]
 
 
 def _contents(label: str, stream: Stream) -> list[Finding]:
     if isinstance(stream, JointStream):
         missing, seen = stream.missing(), sorted(stream.seen)
-        if missing:
+        if missing and seen:
             text = f"joints {missing} do not come on {stream.topic}; there are {seen}"
             return [Finding("error", f"{label}: {text}")]
     reading = stream.reading()
@@ -103,6 +100,8 @@ def _picture(label: str, stream: ImageStream) -> list[Finding]:
 
 
 def _rate(label: str, source: Source, rate_hz: float, wanted_hz: float | None) -> list[Finding]:
+    if rate_hz == 0:
+        return [Finding("error", f"{label}: nothing came on {source.topic} within a second")]
     least_hz = 1.0 / source.max_age_s
     if rate_hz < RATE_SHARE * least_hz:
         text = f"{rate_hz:.1f} Hz is too slow for max_age_s {source.max_age_s:g}"

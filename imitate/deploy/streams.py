@@ -24,6 +24,10 @@ class Stream(Protocol):
     topic: str
     type: str
 
+    @property
+    def count(self) -> int:
+        """How often all of it came."""
+
     def take(self, message: Message, arrived_s: float) -> None:
         """Note what came at the local monotonic time `arrived_s`."""
 
@@ -69,8 +73,13 @@ class JointStream:
         self._index = {name: index for index, name in enumerate(source.joints)}
         size = len(source.joints)
         self._values, self._arrived = np.full(size, np.nan), np.full(size, np.nan)
-        self._stamps = np.full(size, np.nan)
+        self._stamps, self._counts = np.full(size, np.nan), np.zeros(size, np.int64)
         self._lock = threading.Lock()
+
+    @property
+    def count(self) -> int:
+        """How often the joint came that comes most rarely."""
+        return int(self._counts.min())
 
     def take(self, message: Message, arrived_s: float) -> None:
         """Note the joints of a sensor_msgs/JointState; others than the source's are passed over."""
@@ -89,6 +98,7 @@ class JointStream:
                 if index is not None:
                     self._values[index], self._arrived[index] = values[position], arrived_s
                     self._stamps[index] = np.nan if time_s is None else time_s
+                    self._counts[index] += 1
 
     def missing(self) -> list[str]:
         """The joints of which nothing came yet."""
@@ -126,6 +136,7 @@ class ValueStream:
     def __init__(self, topic: str, message_type: str, reader: _Reader) -> None:
         self.topic, self.type, self._reader = topic, message_type, reader
         self._newest: Reading | None = None
+        self.count = 0
 
     def take(self, message: Message, arrived_s: float) -> None:
         """Note the newest numbers, invalid where they cannot be read."""
@@ -135,6 +146,7 @@ class ValueStream:
         except MALFORMED:
             value = np.full(self._reader.size, np.nan)
         self._newest = Reading(value, arrived_s, time_s, bool(np.isfinite(value).all()))
+        self.count += 1
 
     def reading(self) -> Reading | None:
         """The newest numbers (D,)."""
@@ -148,7 +160,7 @@ class ImageStream:
         self.topic = source.topic
         self.type = messages.IMAGE if source.message == "Image" else messages.COMPRESSED_IMAGE
         self.found_size: tuple[int, int] | None = None
-        self.size = source.size
+        self.size, self.count = source.size, 0
         self.trouble = ""
         self._newest: tuple[Message, float] | None = None
         self._decoded: tuple[Message, Reading] | None = None
@@ -157,6 +169,7 @@ class ImageStream:
     def take(self, message: Message, arrived_s: float) -> None:
         """Note the newest picture."""
         self._newest = (message, arrived_s)
+        self.count += 1
 
     def reading(self) -> Reading | None:
         """The newest picture (H, W, 3) uint8 RGB in the source's size."""

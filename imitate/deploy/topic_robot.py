@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from dataclasses import replace
 
 from imitate.deploy import messages
 from imitate.deploy.check import check
@@ -45,7 +46,6 @@ class TopicRobot:
         }
         self._streams = _by_topic(list(self._labelled.values()))
         self._clock = RobotClock()
-        self._counts = dict.fromkeys(self._streams, 0)
         self._goals: dict[str, float] = {}
         self._goal_lock = threading.Lock()
         self._spec = spec_of(description)
@@ -123,7 +123,6 @@ class TopicRobot:
         streams = self._streams.get(topic, ())
         if not streams:
             return
-        self._counts[topic] += 1
         self._clock.observe(messages.seconds(message.get("header")), arrived_s)
         for stream in streams:
             # A stream makes an invalid reading of a malformed message, and nothing of what is none at all.
@@ -149,11 +148,12 @@ class TopicRobot:
             self._goals.pop(group, None)
 
     def _measure_rates(self, window_s: float = 1.0) -> dict[str, float]:
-        """Messages per second of every topic."""
-        before, started_s = dict(self._counts), time.monotonic()
+        """How often per second all of each stream comes."""
+        before = {label: stream.count for label, stream in self._labelled.items()}
+        started_s = time.monotonic()
         time.sleep(window_s)
         elapsed_s = time.monotonic() - started_s
-        return {topic: (count - before[topic]) / elapsed_s for topic, count in self._counts.items()}
+        return {label: (stream.count - before[label]) / elapsed_s for label, stream in self._labelled.items()}
 
 
 def spec_of(description: RobotDescription) -> DataSpec:
