@@ -29,7 +29,7 @@ BLOCK_NS = 5_000_000
 
 @dataclass
 class _Link:
-    """What is open; DDS lets go of each when nothing refers to it any more, participant and domain last."""
+    """What is open. DDS lets go of each part when nothing refers to it any more."""
 
     domain: Any
     participant: Any
@@ -38,6 +38,14 @@ class _Link:
     waitset: Any
     conditions: list[Any]
     stop: Any
+
+    def let_go(self) -> None:
+        """Refer to nothing, so that all ends now, whoever still refers to this link; the domain last."""
+        self.waitset = self.stop = None
+        for held in (self.conditions, self.readers, self.writers):
+            held.clear()
+        self.participant = None
+        self.domain = None
 
 
 class DdsTransport:
@@ -124,6 +132,8 @@ class DdsTransport:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
         self._by_name, self._link, self._thread = {}, None, None
+        if link is not None:
+            link.let_go()
 
     def _drain(self, link: _Link, on_message: OnMessage) -> None:
         """Hand over what comes, until `close`."""
