@@ -36,10 +36,12 @@ from typing import Any
 import numpy as np
 
 from imitate.cli.command import Outcome
-from imitate.curation.by_rollouts import NEEDS, Experience, worth
-from imitate.curation.elicitation import Coach, Suggestion, suggest
-from imitate.curation.measurement import Measurement, measure
+from imitate.curation.by_rollouts import NEEDS, Experience, require_fit, worth
+from imitate.curation.elicitation import Coach
+from imitate.curation.measurement import Measurement
+from imitate.curation.measuring import measure
 from imitate.curation.selection import keep_list, require_method, usable_episodes
+from imitate.curation.suggestions import Suggestion, suggest
 from imitate.datasets.durable import write_durably
 from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.datasets.keep_list import write_keep_list
@@ -107,9 +109,12 @@ class CurateCommand:
     ) -> list[dict[str, Any]]:
         require_method(self.method, self.keep)
         experience.require(self.method, str(store.path))
+        needs = self.method in NEEDS
+        if needs:
+            # Measuring may take minutes, after which nobody wants to hear of a mistake.
+            require_fit(self.method, store, experience)
         measured = measure(store, progress, self.images)
         chosen = usable_episodes(measured).tolist()
-        needs = self.method in NEEDS
         found = worth(self.method, store, chosen, experience, self.seed, progress) if needs else None
         return keep_list(measured, self.method, self.keep, self.seed, found)
 
@@ -124,6 +129,11 @@ class CurateCommand:
         said = []
         with open_store(path) as new:
             coach = Coach.fit(store.episodes(), store.spec, self.seed)
+            unfit = len(store) - len(coach.ids)
+            if unfit:
+                progress.say(
+                    f"{unfit} of {len(store)} known demonstrations failed or repeat another: not used"
+                )
             with progress.task("judge", len(new), "episodes") as bar:
                 for episode in new.episodes():
                     said.append({"id": episode.id, **asdict(coach.score(episode))})

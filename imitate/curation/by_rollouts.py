@@ -4,7 +4,8 @@ policy_divergence: the loss of the policy on a demonstration. demo_score: whethe
 of rollouts that succeed. influence: what it did for the share of the policy's rollouts that succeed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,24 +87,45 @@ def worth(
     Raises ConfigError where something is missing or the policy is too large, SpecError where observations or
     actions differ, DataError where the rollouts do not hold both outcomes, or belong to another policy.
     """
-    experience.require(method, str(store.path))
-    if method == "policy_divergence":
-        assert experience.checkpoint is not None
-        return Worth(_losses(_load(experience.checkpoint, store), store, chosen, seed, progress))
-    assert experience.rollouts is not None
-    with open_store(experience.rollouts) as rollouts:
-        _require_judged(rollouts)
+    with _opened(method, store, experience) as (loaded, rollouts):
+        if method == "policy_divergence":
+            assert loaded is not None
+            return Worth(_losses(loaded, store, chosen, seed, progress))
+        assert rollouts is not None
         if method == "demo_score":
             return _by_success(_scores(store, chosen, rollouts, seed), store, chosen, progress)
-        assert experience.checkpoint is not None
-        loaded = _load(experience.checkpoint, store)
-        _require_feasible(loaded)
-        _require_its_own(loaded, store, rollouts)
+        assert loaded is not None
         demonstrations = [store.episode(i) for i in chosen]
         found = influence(
             loaded.policy, demonstrations, list(rollouts.episodes()), seed=seed, progress=progress
         )
     return Worth(_spread(-found, store, chosen))
+
+
+def require_fit(method: str, store: EpisodeStore, experience: Experience) -> None:
+    """Raise as `worth` would for what does not belong to `store`, without its work: in a second or two."""
+    with _opened(method, store, experience):
+        pass
+
+
+@contextmanager
+def _opened(
+    method: str, store: EpisodeStore, experience: Experience
+) -> Iterator[tuple[LoadedPolicy | None, EpisodeStore | None]]:
+    """The policy and the rollouts that `method` needs, which fit `store`; None for what it does not need."""
+    experience.require(method, str(store.path))
+    loaded = None if experience.checkpoint is None else _load(experience.checkpoint, store)
+    with nullcontext() if experience.rollouts is None else open_store(experience.rollouts) as rollouts:
+        if rollouts is not None:
+            _require_judged(rollouts)
+        if method == "demo_score":
+            assert rollouts is not None
+            _shared_states(store, rollouts)
+        if method == "influence":
+            assert loaded is not None and rollouts is not None
+            _require_feasible(loaded)
+            _require_its_own(loaded, store, rollouts)
+        yield loaded, rollouts
 
 
 def _load(checkpoint: str, store: EpisodeStore) -> LoadedPolicy:

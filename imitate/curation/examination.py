@@ -9,7 +9,7 @@ from imitate.curation.consensus import Consensus, consensus
 from imitate.curation.evidence import Evidence, gather
 from imitate.curation.faults import EXTRANEOUS, NOISY, SLOW, Judgement, judge
 from imitate.datasets.quality.coverage import coverage
-from imitate.datasets.quality.divergence import action_divergence
+from imitate.datasets.quality.divergence import Agreement, action_divergence, agreement
 from imitate.datasets.quality.diversity import transition_diversity
 from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.mutual_information import mutual_information
@@ -40,13 +40,15 @@ class Flag:
 @dataclass(frozen=True)
 class Examination:
     """What comparing found. steps: {name: (N,) float64}, NaN where it cannot be told; episodes: the same for
-    what only whole episodes have, {name: (E,)}. judgement, evidence: None where there are too few episodes.
+    what only whole episodes have, {name: (E,)}. agreement: of the whole set, None where it cannot be told.
+    judgement, evidence: None where there are too few episodes.
     """
 
     frames: Frames
     steps: Mapping[str, np.ndarray]
     episodes: Mapping[str, np.ndarray]
     duplicates: list[tuple[int, int, float]]
+    agreement: Agreement | None
     judgement: Judgement | None
     evidence: Evidence | None
     surprise: np.ndarray
@@ -90,6 +92,7 @@ def examine(frames: Frames, bar: Task) -> Examination:
     """Compare the steps of `frames`, which have at least one column of state and of action that varies."""
     bar.advance(note=NAME_OF_STAGES[0])
     near = NeighbourIndex.of(frames).neighbours(NEIGHBOURS)
+    agreed_upon = agreement(frames, near)
     divergence, covered = action_divergence(frames, near), coverage(near)
     bar.advance(note=NAME_OF_STAGES[1])
     alike = NeighbourIndex.of_transitions(frames).neighbours(NEIGHBOURS)
@@ -98,6 +101,7 @@ def examine(frames: Frames, bar: Task) -> Examination:
     bar.advance(note=NAME_OF_STAGES[3])
     agreed = consensus(frames) if len(frames.lengths) >= JUDGED_EPISODES else None
     steps = {
+        "disagreement": np.full(len(frames), np.nan) if agreed_upon is None else agreed_upon.per_row,
         "divergence": divergence.plain,
         "mode_divergence": divergence.within_modes,
         "diversity": transition_diversity(frames, alike).spread,
@@ -116,7 +120,7 @@ def examine(frames: Frames, bar: Task) -> Examination:
         episodes = {"noise": evidence.noise, "deviation": evidence.deviation, "excess": evidence.excess}
         episodes |= {"pace": evidence.pace, "badness": judgement.badness}
     duplicates = near_duplicates(frames, alike).pairs
-    return Examination(frames, steps, episodes, duplicates, judgement, evidence, surprise)
+    return Examination(frames, steps, episodes, duplicates, agreed_upon, judgement, evidence, surprise)
 
 
 def _progress(frames: Frames, agreed: Consensus) -> np.ndarray:

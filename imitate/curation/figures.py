@@ -20,24 +20,27 @@ MAX_VISITED = 800
 
 
 def agreement_chart(measured: Measurement) -> Html | None:
-    """Disagreement with neighbours between its two baselines."""
+    """Differences of actions between similar states, with and without forgiving two ways to act."""
     agreement = measured.agreement
     if agreement is None:
         return None
-    labels = ["same episode", "similar state,\nother episodes", "random state"]
-    values = np.array([agreement.own, agreement.near, agreement.random]) / agreement.random
+    names = {"similar state": "divergence", "similar state,\nthe nearer way": "mode_divergence"}
+    values = [float(np.nanmean(measured.score(name))) for name in names.values()]
+    labels = [f"{agreement.neighbours} most similar", *names, "random state"]
 
     def draw(ax: Axes) -> None:
-        bars = ax.barh(labels, values, color=[SOFT, SERIES[0], SOFT], height=0.55)
-        ax.bar_label(bars, [f"{value:.2f}" for value in values], padding=4)
-        ax.set(xlabel="difference of actions (random state = 1)", xlim=(0, 1.2))
+        colors = [SERIES[0], SERIES[0], SERIES[0], SOFT]
+        bars = ax.barh(labels, [agreement.ratio, *values, 1.0], color=colors, height=0.55)
+        ax.bar_label(bars, [f"{value:.2f}" for value in (agreement.ratio, *values, 1.0)], padding=4)
+        ax.set(xlabel="difference of actions (random state = 1)", xlim=(0, max(1.2, 1.2 * max(values))))
         ax.grid(visible=False, axis="y")
         ax.invert_yaxis()
 
     note = (
-        f"Mean squared difference between an action and the mean of {agreement.neighbours} others. "
-        f"Same episode: what mere continuity gives. Similar states lie {agreement.near_distance:.2f} "
-        f"standard deviations apart, random ones {agreement.random_distance:.2f}."
+        f"Mean squared difference between an action and the mean of the {agreement.neighbours} most "
+        "similar states of other episodes, of up to 16, and of those of the 16 that chose the nearer of two "
+        f"ways. The most similar lie {agreement.near_distance:.2f} standard deviations apart, random ones "
+        f"{agreement.random_distance:.2f}."
     )
     return chart(draw, "Do similar states get similar actions?", note)
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from imitate import __version__
 from imitate.curation.embedding import AUTO
-from imitate.curation.measurement import MeasuredEpisode, Measurement, measure
+from imitate.curation.measurement import MeasuredEpisode, Measurement
+from imitate.curation.measuring import measure
 from imitate.curation.page_comparison import comparison_page
 from imitate.curation.page_csv import episodes_csv
 from imitate.curation.report_page import report_page
 from imitate.curation.verdict import Finding, advice, findings, summary
 from imitate.datasets.episode_store import EpisodeStore
-from imitate.datasets.quality.neighbours import NeighbourAgreement
+from imitate.datasets.quality.divergence import Agreement
 from imitate.datasets.quality.ranges import DimensionRange
 from imitate.errors import ConfigError
 from imitate.page import write_whole
@@ -151,10 +152,10 @@ def _dimension(one: DimensionRange) -> dict[str, Any]:
     return {"name": one.name, "unit": one.unit, **numbers, **flags}
 
 
-def _neighbours(agreement: NeighbourAgreement | None) -> dict[str, Any] | None:
+def _neighbours(agreement: Agreement | None) -> dict[str, Any] | None:
     if agreement is None:
         return None
-    names = ("near", "random", "own", "near_distance", "random_distance", "neighbours", "ratio")
+    names = ("near", "random", "near_distance", "random_distance", "neighbours", "ratio")
     return {name: getattr(agreement, name) for name in names}
 
 

@@ -223,6 +223,19 @@ def test_influence_asks_for_the_policy_s_own_data_and_rollouts(made: Made, tmp_p
         worth("influence", made.store, [0], Experience(str(fresh), str(made.rollouts)))
 
 
+def test_what_does_not_belong_together_is_told_before_anything_is_measured(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measured(*_: object) -> None:
+        raise AssertionError("measured first")
+
+    monkeypatch.setattr("imitate.cli.curate.measure", measured)
+    fresh = save(tmp_path / "fresh", CONFIG, made.store)
+    keys = ["curate", f"data.path={made.store.path}", f"out={tmp_path / 'keep.json'}", "keep=0.5"]
+    assert main([*keys, "method=influence", f"checkpoint={fresh}", f"rollouts={made.rollouts}"]) == 2
+    assert "rollouts of another checkpoint" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("limit", "value", "message"),
     [

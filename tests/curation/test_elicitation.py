@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from imitate.curation.elicitation import AROUND, Coach, suggest
+from imitate.curation.elicitation import Coach
+from imitate.curation.suggestions import AROUND, suggest
 from imitate.datasets.quality.frames import Frames
 from imitate.errors import DataError, SpecError
 from imitate.types import ArraySpec, DataSpec, Episode
@@ -43,6 +45,16 @@ def swirl(seed: int, turn: float, region: float, turn_back: range = range(0)) ->
 @pytest.fixture(scope="module")
 def coach() -> Coach:
     return Coach.fit([swirl(seed, 0.5, OLD) for seed in range(20)], SPEC)
+
+
+def test_failed_and_copied_demonstrations_are_no_base() -> None:
+    known = [swirl(seed, 0.5, OLD) for seed in range(8)]
+    failed = replace(swirl(30, -0.5, OLD), success=False)
+    copies = [replace(known[0], id=f"copy{i}") for i in range(3)]
+    coach = Coach.fit([*known, failed, *copies], SPEC)
+    assert coach.ids == tuple(one.id for one in known)
+    alone = Coach.fit(known, SPEC)
+    assert coach.limit == alone.limit and coach.score(swirl(40, 0.5, OLD)) == alone.score(swirl(40, 0.5, OLD))
 
 
 def acceptance(coach: Coach, turn: float, region: float) -> float:

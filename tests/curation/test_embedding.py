@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from imitate.cli.main import main
 from imitate.curation import image_encoders
 from imitate.curation.embedding import COLUMNS, Embedding, embed, side_by_side
-from imitate.curation.measurement import measure
+from imitate.curation.measuring import measure
 from imitate.curation.report import write_report
 from imitate.datasets import rows, stored_array
 from imitate.datasets.store import DemoStore

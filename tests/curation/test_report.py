@@ -13,7 +13,7 @@ import sample_pages
 import zarr
 
 from imitate.curation import consensus
-from imitate.curation.measurement import measure
+from imitate.curation.measuring import measure
 from imitate.curation.report import Report, report_json, write_report
 from imitate.curation.verdict import findings
 from imitate.datasets.episode_store import EpisodeStore

@@ -7,7 +7,7 @@ import pytest
 import sample_pages
 
 from imitate.cli.main import main
-from imitate.curation.measurement import measure
+from imitate.curation.measuring import measure
 from imitate.curation.report import report_json, write_comparison
 from imitate.curation.verdict import findings
 from imitate.datasets.store import DemoStore

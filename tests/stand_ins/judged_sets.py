@@ -6,7 +6,8 @@ from unittest import mock
 import numpy as np
 
 from imitate.curation.examination import Flag
-from imitate.curation.measurement import Measurement, measure
+from imitate.curation.measurement import Measurement
+from imitate.curation.measuring import measure
 from imitate.datasets.episode_store import EpisodeStore
 
 FAULTS = ("noisy", "slow", "extraneous segment", "wrong style")

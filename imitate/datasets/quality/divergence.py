@@ -19,6 +19,7 @@ MODE_SHARE = 0.25
 # normal and 5 % of uniform ones are then taken for two; modes 6 deviations apart are told in 85 % of cases.
 LEFT_BY_TWO = 0.125
 FEWEST = 8  # Neighbours below which two modes cannot be told from one.
+CLOSEST = 5  # By which the agreement of a whole set is judged: in small sets more are no longer similar.
 CHUNK = 4096
 
 
@@ -54,6 +55,51 @@ def action_divergence(frames: Frames, neighbours: Neighbours, seed: int = 0) -> 
         within_modes=neighbours.per_row(within / baseline),
         modes=neighbours.per_row(modes),
         baseline=baseline,
+    )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Whether similar states got similar actions, over a whole data set.
+
+    near: mean squared difference between an action and the mean of its `neighbours` nearest, each of another
+    episode, in standardised action units, mean over dimensions and then over episodes. random: with random
+    frames of other episodes, what knowing nothing of the state would give. near_distance, random_distance:
+    their median distances, root mean square over standardised dimensions; where they are alike, the data is
+    too sparse to speak of neighbours. per_row: (N,) as ActionDivergence.plain.
+    """
+
+    near: float
+    random: float
+    near_distance: float
+    random_distance: float
+    neighbours: int
+    per_row: np.ndarray
+
+    @property
+    def ratio(self) -> float:
+        """near / random: 0 where neighbours act alike, 1 where they tell nothing about the action."""
+        return self.near / self.random
+
+
+def agreement(frames: Frames, neighbours: Neighbours, seed: int = 0) -> Agreement | None:
+    """Agreement of every examined row with the five nearest of its `neighbours`.
+
+    None where it cannot be told: no other episode, or states or actions that never change.
+    """
+    near = neighbours.nearest(CLOSEST)
+    if not (near.found.any() and frames.state.shape[1] and frames.action.shape[1]):
+        return None
+    found = action_divergence(frames, near, seed)
+    drawn = _random_rows(frames, near, seed)
+    gap = (frames.state[drawn.query][:, None] - frames.state[drawn.rows]).astype(np.float64)
+    return Agreement(
+        near=float(np.nanmean(frames.episode_means(found.plain))) * found.baseline,
+        random=found.baseline,
+        near_distance=float(np.median(near.distances[near.found])),
+        random_distance=float(np.median(np.sqrt(np.mean(gap**2, axis=2))[drawn.found])),
+        neighbours=int(near.found.sum(axis=1).max()),
+        per_row=found.plain,
     )
 
 
@@ -112,15 +158,28 @@ def _from_mean(mine: np.ndarray, near: np.ndarray, chosen: np.ndarray) -> np.nda
 
 def _baseline(frames: Frames, neighbours: Neighbours, seed: int) -> float:
     """Mean squared deviation from as many random frames of other episodes as there are neighbours."""
+    drawn = _random_rows(frames, neighbours, seed)
+    if not len(drawn.query) or not frames.action.shape[1]:
+        return float("nan")
+    mine, others = (frames.action[part].astype(np.float64) for part in (drawn.query, drawn.rows))
+    return float(_from_mean(mine, others, drawn.found).mean())
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Some rows (Q,) with random rows of other episodes (Q, k), and which of these count (Q, k)."""
+
+    query: np.ndarray
+    rows: np.ndarray
+    found: np.ndarray
+
+
+def _random_rows(frames: Frames, neighbours: Neighbours, seed: int) -> _Drawn:
     generator = np.random.default_rng(seed)
     told = np.flatnonzero(neighbours.found.any(axis=1))
-    if not len(told) or not frames.action.shape[1]:
-        return float("nan")
     told = told[np.linspace(0, len(told) - 1, min(len(told), CHUNK)).astype(int)]
     query, found = neighbours.query[told], neighbours.found[told]
     # Drawn past the end of the own episode and around, which never meets it again.
     own, start = frames.lengths[frames.episode[query]], frames.starts[frames.episode[query]]
-    ahead = generator.integers(0, (len(frames) - own)[:, None], found.shape)
-    rows = ((start + own)[:, None] + ahead) % len(frames)
-    mine, others = (frames.action[part].astype(np.float64) for part in (query, rows))
-    return float(_from_mean(mine, others, found).mean())
+    ahead = generator.integers(0, np.maximum(1, len(frames) - own)[:, None], found.shape)
+    return _Drawn(query, ((start + own)[:, None] + ahead) % max(1, len(frames)), found)

@@ -49,6 +49,10 @@ class Neighbours:
         """(Q, k) bool."""
         return self.rows >= 0
 
+    def nearest(self, k: int) -> "Neighbours":
+        """Only the nearest `k` of each row."""
+        return Neighbours(self.query, self.rows[:, :k], self.distances[:, :k], self.size)
+
     def per_row(self, values: np.ndarray) -> np.ndarray:
         """`values` (Q,) of the rows asked about as (N,) float64, NaN for all other rows."""
         everywhere = np.full(self.size, np.nan)
