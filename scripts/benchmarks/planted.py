@@ -50,6 +50,15 @@ def plant(task: str, seed: int, out: Path, clean: int = 60, each: int = 10) -> l
     return kinds
 
 
+HUMAN = "pusht"
+"""The task of which there are demonstrations by people; see planted_human."""
+
+
+def env_of(task: str) -> str:
+    """The environment of a task, as the command line names it."""
+    return task if task == HUMAN else TASKS[task].env
+
+
 CONTROLS = {
     "point_obstacle, left": ("point_obstacle", ("left",)),
     "point_obstacle, left and right": ("point_obstacle", ("left", "right")),
@@ -68,7 +77,13 @@ def control(name: str, seed: int, out: Path, episodes: int = 60) -> None:
     collect(recipe, episodes, 1_000_000 * (seed + 1) + 500_000, out, append=True)
 
 
-NOISES = {"no noise": {}, "policy noise": {"expert_noise": 0.3}, "system noise": {"system_noise": 0.3}}
+NO_NOISE, POLICY_NOISE, SYSTEM_NOISE, BOTH = "no noise", "policy noise", "system noise", "both"
+NOISES: dict[str, dict[str, float]] = {
+    NO_NOISE: {},
+    POLICY_NOISE: {"expert_noise": 0.4},
+    SYSTEM_NOISE: {"system_noise": 0.4},
+    BOTH: {"expert_noise": 0.4, "system_noise": 0.4},
+}
 """Noise on the recorded action, and on what is executed of it, as settings of Recipe."""
 
 
