@@ -1,6 +1,8 @@
 """The report of 500 episodes with a camera: small enough to send, and made in less than a minute.
 
-    .venv/bin/python -m pytest --log-cli-level=INFO tests/curation/test_report_size.py       says megabytes and seconds
+    .venv/bin/python -m pytest --log-cli-level=INFO tests/curation/test_report_size.py
+
+says how many megabytes and seconds.
 """
 
 import logging
