@@ -58,7 +58,7 @@ def compose_plain(verb: str, overrides: Sequence[str] = ()) -> dict[str, Any]:
     config = _compose(verb, list(overrides))
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
-        raise ConfigError(f"imitate {verb} needs {missing[0]}: add  {missing[0]}=…")
+        raise ConfigError(f"imitate {verb.replace('_', ' ')} needs {missing[0]}: add  {missing[0]}=…")
     try:
         plain = OmegaConf.to_container(config, resolve=True)
     except OmegaConfBaseException as error:

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from imitate import __version__
@@ -55,9 +55,11 @@ def _run(arguments: list[str]) -> int:
     if not words:
         print(_overview(verbs()))
         return 0 if flags else 2
-    verb, *overrides = words
+    verb, *overrides = _joined(words, verbs())
     if verb not in verbs():
-        raise ImitateError(f"unknown command {verb!r}{nearest(verb, verbs())}; see  imitate --help")
+        known = [name.replace("_", " ") for name in verbs()]
+        longer = [name for name in known if name.startswith(f"{verb} ")]
+        raise ImitateError(f"unknown command {verb!r}{nearest(verb, longer or known)}; see  imitate --help")
     if "--help" in flags or "-h" in flags:
         print(_docstring(verbs()[verb]))
         return 0
@@ -68,12 +70,18 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
+def _joined(words: list[str], known: Collection[str]) -> list[str]:
+    """A command may have two words: "robot check" is the verb robot_check."""
+    both = "_".join(words[:2])
+    return [both, *words[2:]] if both in known else words
+
+
 def _overview(modules: dict[str, str]) -> str:
     width = max(map(len, modules))
-    rows = [
-        f"  {verb:<{width}}  {_docstring(module).splitlines()[0].partition(': ')[2] or _docstring(module)}"
-        for verb, module in modules.items()
-    ]
+    rows = []
+    for verb, module in modules.items():
+        text = _docstring(module).splitlines()[0].partition(": ")[2] or _docstring(module)
+        rows.append(f"  {verb.replace('_', ' '):<{width}}  {text}")
     return "\n".join(
         [
             "imitate VERB key=value …        demonstrations in, audited dataset, policy, honest evaluation",
