@@ -1,5 +1,6 @@
 """The contract of a policy: what training, rollouts, export and deployment may ask of it."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,64 @@ from imitate.errors import ConfigError
 from imitate.normalize import Normalizer
 from imitate.types import ActionChunk, Batch, DataSpec
 
-Generator = torch.Generator | Sequence[torch.Generator]
-"""Where a policy's randomness comes from: one generator, or one per row of the batch.
+
+class NoiseSource(ABC):
+    """Where noise comes from that was, or is to be, drawn outside the policy: see imitate.export."""
+
+    @abstractmethod
+    def take(self, shape: Sequence[int]) -> Tensor:
+        """The next noise of `shape` (B, …), standard normal."""
+
+    @abstractmethod
+    def rows(self, count: int) -> "Sequence[NoiseSource]":
+        """One source for each of the `count` rows of a batch, for policies that act row by row."""
+
+
+class GivenNoise(NoiseSource):
+    """Hands out the columns of noise (B, N), from the first on; raises ConfigError where they run out."""
+
+    def __init__(self, noise: Tensor) -> None:
+        self.noise = noise
+        self.taken = 0
+
+    def take(self, shape: Sequence[int]) -> Tensor:
+        """See NoiseSource."""
+        size = math.prod(shape[1:])
+        if shape[0] != len(self.noise) or self.taken + size > self.noise.shape[1]:
+            raise ConfigError(
+                f"noise of {list(shape)} was asked for after {self.taken} of {list(self.noise.shape)}"
+            )
+        self.taken += size
+        return self.noise[:, self.taken - size : self.taken].reshape(tuple(shape))
+
+    def rows(self, count: int) -> Sequence[NoiseSource]:
+        """See NoiseSource."""
+        if count != len(self.noise):
+            raise ConfigError(f"noise for {len(self.noise)} rows for a batch of {count}")
+        return [GivenNoise(row) for row in self.noise.split(1)]
+
+
+class CountedNoise(NoiseSource):
+    """For one row: draws noise from a generator and counts how many numbers are asked for, `taken`."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+        self.taken = 0
+
+    def take(self, shape: Sequence[int]) -> Tensor:
+        """See NoiseSource."""
+        self.taken += math.prod(shape[1:])
+        return torch.randn(tuple(shape), generator=self.generator, device=self.generator.device)
+
+    def rows(self, count: int) -> Sequence[NoiseSource]:
+        """See NoiseSource."""
+        if count != 1:
+            raise ConfigError(f"noise is counted for one row, not for a batch of {count}")
+        return [self]
+
+
+Generator = torch.Generator | Sequence[torch.Generator] | NoiseSource
+"""Where a policy's randomness comes from: one generator, or one per row of the batch, or noise itself.
 
 With one per row a row's noise does not depend on what else is in the batch, so an episode can be repeated
 alone and gives the same actions.
@@ -152,10 +209,12 @@ class PolicyConfig(Protocol):
 
 
 def draw_noise(shape: Sequence[int], generator: Generator, device: torch.device) -> Tensor:
-    """Standard normal noise of `shape` (B, …) on `device`, from one generator or one per row.
+    """Standard normal noise of `shape` (B, …) on `device`, from one generator, one per row, or as given.
 
     Noise is drawn on the generator's own device, so that a CPU generator gives the same actions on a GPU.
     """
+    if isinstance(generator, NoiseSource):
+        return generator.take(shape).to(device)
     if isinstance(generator, torch.Generator):
         return torch.randn(tuple(shape), generator=generator, device=generator.device).to(device)
     if len(generator) != shape[0]:

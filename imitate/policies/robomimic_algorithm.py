@@ -18,7 +18,7 @@ What differs from robomimic's own training, and why:
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -29,8 +29,9 @@ from torch.optim import Optimizer
 from imitate.errors import ConfigError, SpecError, nearest
 from imitate.normalize import Mode, Normalizer
 from imitate.policies.diffusion import hold_edges
+from imitate.policies.nets.drawn_elsewhere import drawing_from
 from imitate.policies.nets.robomimic_package import STATE, Kind, build_algorithm
-from imitate.policy import Generator, Horizons, SelfTrainedPolicy
+from imitate.policy import Generator, Horizons, NoiseSource, SelfTrainedPolicy
 from imitate.types import ActionChunk, Batch, DataSpec
 
 Algorithm = Literal["bc", "bc_rnn", "bc_transformer", "hbc", "bcq", "cql", "iris", "iql", "td3_bc"]
@@ -150,8 +151,11 @@ class RobomimicPolicy(SelfTrainedPolicy):
     def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
         """One action (B, 1, Da); see Policy. Rows with generators of their own are asked one by one."""
         state = self.normalizer.state(obs)
+        rows: list[tuple[Tensor, torch.Generator | NoiseSource]]
         if isinstance(generator, torch.Generator):
             rows = [(state, generator)]
+        elif isinstance(generator, NoiseSource):
+            rows = list(zip(state.split(1), generator.rows(len(state)), strict=True))
         elif len(generator) == len(state):
             rows = list(zip(state.split(1), generator, strict=True))
         else:
@@ -160,9 +164,9 @@ class RobomimicPolicy(SelfTrainedPolicy):
             action = torch.cat([self._act(part, source) for part, source in rows])
         return ActionChunk(self.normalizer.action.inverse(action.clamp(-1.0, 1.0)[:, None]))
 
-    def _act(self, state: Tensor, generator: torch.Generator) -> Tensor:
+    def _act(self, state: Tensor, generator: torch.Generator | NoiseSource) -> Tensor:
         """The normalised action (B, Da) after the last of `state` (B, To, Ds)."""
-        with _seeded(generator, state.device):
+        with _drawing(generator, state.device):
             if self.sees_history:
                 return self._algorithm.nets["policy"]({STATE: state})[:, -1]
             self._algorithm.reset()
@@ -256,6 +260,13 @@ def _drawn_by_weight(batch: Batch) -> Batch:
         return batch
     rows = torch.multinomial(batch.weight, len(batch), replacement=True)
     return batch.map(lambda tensor: tensor[rows])
+
+
+def _drawing(generator: torch.Generator | NoiseSource, device: torch.device) -> AbstractContextManager[None]:
+    """Where robomimic's randomness comes from meanwhile."""
+    if isinstance(generator, NoiseSource):
+        return drawing_from(generator)
+    return _seeded(generator, device)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ from imitate.normalize import Mode
 from imitate.policies.diffusion import hold_edges
 from imitate.policies.nets.anchor_set import AnchorSet
 from imitate.policies.nets.chunk_decoder import ChunkDecoder, ChunkDecoderConfig, Refined
+from imitate.policies.nets.chunk_heads import draw_category
 from imitate.policies.nets.denoiser import Sizes, full_precision_linear
 from imitate.policies.nets.moe import auxiliary_losses, weighted_sum
 from imitate.policies.nets.observation import ObservationConfig
@@ -172,9 +173,7 @@ class Truncated(ObservingPolicy):
         chosen = torch.zeros(len(modes.score), dtype=torch.long, device=modes.score.device)
         if self.config.choice == "sample":
             uniform = torch.special.ndtr(draw_noise((len(chosen), 1), generator, chosen.device))
-            edges = modes.score.exp().cumsum(dim=1)
-            # The last edge is 1 up to rounding, hence the clamp.
-            chosen = torch.searchsorted(edges, uniform)[:, 0].clamp_max(edges.shape[1] - 1)
+            chosen = draw_category(modes.score, uniform[:, 0])
         row = torch.arange(len(chosen), device=chosen.device)
         return ActionChunk(
             modes.values[row, chosen, : self.horizons.action_steps],

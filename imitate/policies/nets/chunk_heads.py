@@ -57,7 +57,7 @@ def draw_category(log_weight: Tensor, uniform: Tensor) -> Tensor:
     """The category (B,) of log_weight (B, K) that `uniform` (B,) in [0, 1] falls on."""
     edges = log_weight.exp().cumsum(dim=-1)
     # The last edge is 1 up to rounding, hence the clamp.
-    return torch.searchsorted(edges, uniform[:, None].contiguous())[:, 0].clamp_max(edges.shape[1] - 1)
+    return (edges < uniform[:, None]).sum(dim=1).clamp_max(edges.shape[1] - 1)
 
 
 @dataclass(frozen=True)

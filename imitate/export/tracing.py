@@ -1,0 +1,172 @@
+"""A policy as one ONNX graph: raw observations and noise in, a chunk of physical actions out.
+
+What depends on weights and settings alone (noise schedules, the experts of each step) is computed here, once;
+what depends on observations or noise is recorded operation by operation, loops unrolled, at batch 1. The
+recorded graph then goes through PyTorch's exporter to ONNX.
+"""
+
+import logging
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+from torch.fx.experimental.proxy_tensor import (
+    disable_proxy_modes_tracing,
+    get_proxy_mode,
+    has_proxy_slot,
+    make_fx,
+)
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+from imitate.errors import import_extra
+from imitate.policy import CountedNoise, GivenNoise, Policy
+from imitate.runtime.policy import ACTION, NOISE
+
+OPSET = 20
+
+GRAD_OR_AUTOCAST = ("_set_grad_enabled", "_enter_autocast", "_exit_autocast")
+"""Recorded switches that mean nothing in a graph which is neither trained nor lowered in precision."""
+
+
+class Acting(nn.Module):
+    """What is exported: observations (1, To, …) in the order of the spec and noise (1, N), to (1, Ta, Da).
+
+    Rows may be more until it is exported. The chunk is kept inside the action range of the spec, where that
+    is known, as environments do.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.policy = policy.eval()
+        self.keys = tuple(policy.spec.obs)
+        self.noise_size = noise_size(policy)
+        action = policy.spec.action
+        self.is_clipped = bool(action.low or action.high)
+        for name, bound, unknown in (("low", action.low, -math.inf), ("high", action.high, math.inf)):
+            self.register_buffer(name, torch.tensor(bound or (unknown,) * action.size))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """See the class; policies that draw no noise are given none."""
+        obs = dict(zip(self.keys, inputs, strict=False))
+        noise = inputs[-1] if self.noise_size else inputs[0].new_empty(len(inputs[0]), 0)
+        values = self.policy.predict(obs, GivenNoise(noise)).values
+        return values.clamp(self.low, self.high) if self.is_clipped else values
+
+    def inputs(self, obs: Mapping[str, Tensor], noise: Tensor) -> tuple[Tensor, ...]:
+        """The arguments of `forward` for observations {name: (1, To, …)} and noise (1, N)."""
+        seen = tuple(obs[key] for key in self.keys)
+        return (*seen, noise) if self.noise_size else seen
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the graph's inputs."""
+        return [*self.keys, NOISE] if self.noise_size else list(self.keys)
+
+
+def blank(policy: Policy) -> dict[str, Tensor]:
+    """An observation {name: (1, To, …)} of zeros."""
+    steps = policy.horizons.obs_steps
+    return {
+        key: torch.zeros(1, steps, *array.shape, dtype=torch.uint8 if array.is_image else torch.float32)
+        for key, array in policy.spec.obs.items()
+    }
+
+
+def noise_size(policy: Policy) -> int:
+    """N, how many standard normal numbers `policy` draws for one chunk."""
+    counted = CountedNoise(torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        policy.predict(blank(policy), counted)
+    return counted.taken
+
+
+class _ConstantsStayOut(TorchFunctionMode):
+    """Keeps out of the recording what no input takes part in: computed once, its result is a constant."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        mode = get_proxy_mode()
+        given = tree_leaves((args, kwargs))
+        if mode is None or any(isinstance(x, Tensor) and has_proxy_slot(x, mode.tracer) for x in given):
+            return func(*args, **(kwargs or {}))
+        with disable_proxy_modes_tracing():
+            return func(*args, **(kwargs or {}))
+
+
+def record(acting: Acting) -> GraphModule:
+    """Every operation of `acting` on its inputs, as a graph."""
+
+    def run(*inputs: Tensor) -> Tensor:
+        with _ConstantsStayOut():
+            return acting(*inputs)
+
+    example = acting.inputs(blank(acting.policy), torch.zeros(1, acting.noise_size))
+    with torch.no_grad():
+        acting(*example)  # what is made at the first call and kept must not be recorded
+        graph = make_fx(run, tracing_mode="real", pre_dispatch=True)(*example)
+    # From the last: an exit refers to its entry.
+    for node in reversed(graph.graph.nodes):
+        if getattr(node.target, "__name__", "") in GRAD_OR_AUTOCAST:
+            graph.graph.erase_node(node)
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def to_onnx(acting: Acting) -> bytes:
+    """The ONNX file of `acting`; the same weights and versions give the same bytes."""
+    for module in ("onnx", "onnxscript"):
+        import_extra(module, "export")
+    example = acting.inputs(blank(acting.policy), torch.zeros(1, acting.noise_size))
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                record(acting), example, dynamo=True, opset_version=OPSET, verbose=False,
+                input_names=acting.names, output_names=[ACTION],
+            )  # fmt: skip
+    finally:
+        logger.setLevel(level)
+    assert program is not None
+    model = _without_traces(program.model_proto)
+    _share_equal_weights(model.graph)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _without_traces(model: Any) -> Any:
+    """`model` without what the exporter notes about source files, which would differ from place to place."""
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    for each in (*model.graph.input, *model.graph.output, *model.functions):
+        del each.metadata_props[:]
+        each.doc_string = ""
+    return model
+
+
+def _share_equal_weights(graph: Any) -> None:
+    """Keep each weight once: the exporter lays out those of a loop anew for every turn of it."""
+    kept: dict[tuple[Any, ...], str] = {}
+    renamed: dict[str, str] = {}
+    weights = []
+    for weight in graph.initializer:
+        content = (weight.data_type, tuple(weight.dims), weight.raw_data or weight.SerializeToString())
+        renamed[weight.name] = kept.setdefault(content, weight.name)
+        if renamed[weight.name] == weight.name:
+            weights.append(weight)
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
