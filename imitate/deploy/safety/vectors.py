@@ -1,0 +1,63 @@
+"""Limits of lengths: velocities of a tool in m/s or rad/s, whose direction matters more than their parts."""
+
+import math
+
+from imitate.deploy.safety.rotation import Vector
+
+HALVINGS = 7
+"""How often the stretch between braking and what was asked is halved, as for joints."""
+
+NOTHING: Vector = (0.0, 0.0, 0.0)
+
+
+def shortened(vector: Vector, most: float) -> Vector:
+    """`vector`, or what points its way with length `most`."""
+    length = math.hypot(*vector)
+    if length <= most:
+        return vector
+    factor = most / length
+    return vector[0] * factor, vector[1] * factor, vector[2] * factor
+
+
+def approached(before: Vector, wanted: Vector, most: float) -> Vector:
+    """`wanted`, or the vector on the straight way to it that is `most` away from `before`."""
+    change = (wanted[0] - before[0], wanted[1] - before[1], wanted[2] - before[2])
+    reachable = shortened(change, most)
+    if reachable is change:
+        return wanted
+    return before[0] + reachable[0], before[1] + reachable[1], before[2] + reachable[2]
+
+
+def stopping_inside(
+    position: Vector, before: Vector, wanted: Vector, box: tuple[Vector, Vector], most: float, period: float
+) -> Vector:
+    """The velocity nearest to `wanted` from which braking at `most` m/s² ends inside of the box.
+
+    Braking keeps the direction, so it ends |v|²/(2 most) ahead; that bound, one period later, holds for the
+    braked velocity too, so once it holds it can always be kept. Outside of the box only the way back is open.
+    """
+    if _ends_inside(position, wanted, box, most, period):
+        return wanted
+    safe = approached(before, NOTHING, most * period)
+    for _ in range(HALVINGS):
+        middle = _between(safe, wanted)
+        if _ends_inside(position, middle, box, most, period):
+            safe = middle
+        else:
+            wanted = middle
+    return safe
+
+
+def _ends_inside(
+    position: Vector, velocity: Vector, box: tuple[Vector, Vector], most: float, period: float
+) -> bool:
+    ahead = period + math.hypot(*velocity) / (2 * most)
+    for p, v, low, high in zip(position, velocity, *box, strict=True):
+        end = p + v * ahead
+        if (v > 0 and end > high + 1e-9) or (v < 0 and end < low - 1e-9):
+            return False
+    return True
+
+
+def _between(a: Vector, b: Vector) -> Vector:
+    return (a[0] + b[0]) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2
