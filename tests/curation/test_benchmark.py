@@ -40,8 +40,11 @@ def test_planted_faults_are_found_and_good_sets_left_alone(tmp_path: Path) -> No
 def test_noise_is_trained_on_and_nothing_is_done_twice(tmp_path: Path) -> None:
     words = ["--quick", "--part", "noise", "--out", str(tmp_path / "out"), "--json", str(tmp_path / "r.json")]
     rows = rows_of(run("curation", *words), tmp_path / "r.json")
-    kinds = ("no noise", "policy noise", "system noise")
-    assert list(rows) == [f"point_obstacle, 10 demonstrations, {kind}: success" for kind in kinds]
+    kinds = ("no noise", "policy noise", "system noise", "both")
+    won = [rows[f"point_obstacle, 10 demonstrations, {kind}: success"]["value"] for kind in kinds]
+    none, policy, system, both = won
+    assert rows["point_obstacle, 10: policy minus system"]["value"] == policy - system
+    assert rows["point_obstacle, 10: interaction of both"]["value"] == both - policy - system + none
     again = run("curation", *words)
     assert again.returncode == 0 and "train:" not in again.stderr
 
@@ -51,6 +54,11 @@ def test_noise_is_trained_on_and_nothing_is_done_twice(tmp_path: Path) -> None:
 def test_time_of_the_measures_of_neighbours_is_taken(tmp_path: Path) -> None:
     rows = rows_of(run("neighbours", "--quick", "--json", str(tmp_path / "n.json")), tmp_path / "n.json")
     assert len(rows) > 2
+
+
+def test_recordings_of_people_have_to_be_given() -> None:
+    done = run("curation", "--tasks", "pusht")
+    assert done.returncode == 2 and "--human pusht_cchi_v7_replay.zarr" in done.stderr
 
 
 def test_unknown_tasks_are_answered_with_the_known_ones() -> None:
