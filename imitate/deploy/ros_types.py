@@ -1,4 +1,4 @@
-"""ROS message types without ROS: between a transport's dictionaries and the bytes of CDR or ROS 1.
+"""ROS message types without ROS: between a transport's dictionaries and the bytes of ROS 2 (CDR) or ROS 1.
 
 Definitions and codecs are those of rosbags, with the messages of control_msgs that we send. A dictionary
 has the fields of ROS 2 (see imitate.deploy.transport); fields that are absent are zero or empty.
@@ -6,7 +6,7 @@ has the fields of ROS 2 (see imitate.deploy.transport); fields that are absent a
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -35,10 +35,11 @@ Convert = Callable[[Any], Any]
 
 
 @functools.cache
-def typestore() -> "Typestore":
-    """All types that we know, in their ROS 2 (Jazzy) form; raises MissingExtraError without rosbags."""
+def typestore(ros: Literal[1, 2] = 2) -> "Typestore":
+    """All types that we know, as ROS 2 Jazzy or ROS 1 Noetic has them; MissingExtraError without rosbags."""
     typesys = import_extra("rosbags.typesys", "ros")
-    store: Typestore = typesys.get_typestore(typesys.Stores.ROS2_JAZZY)
+    stores = typesys.Stores
+    store: Typestore = typesys.get_typestore(stores.ROS2_JAZZY if ros == 2 else stores.ROS1_NOETIC)
     for name, text in EXTRA_TYPES.items():
         store.register(typesys.get_types_from_msg(text, name))
     return store
@@ -49,13 +50,7 @@ def encode(message: Mapping[str, Any], type_name: str) -> bytes:
 
     Raises RobotError for a type or field that is not there, or a value that does not fit its field.
     """
-    to_object, store = _to_object(type_name), typestore()
-    try:
-        return bytes(store.serialize_cdr(to_object(message), type_name, little_endian=True))
-    except RobotError:
-        raise
-    except Exception as error:  # What the value raises on its way through numpy, struct and rosbags.
-        raise RobotError(f"a message is no {type_name}: {error}") from error
+    return _encoded(message, type_name, 2)
 
 
 def decode(data: bytes | memoryview, type_name: str) -> dict[str, Any]:
@@ -63,43 +58,74 @@ def decode(data: bytes | memoryview, type_name: str) -> dict[str, Any]:
 
     Raises RobotError where the bytes are no such message.
     """
-    try:
-        message = typestore().deserialize_cdr(data, type_name)
-    except Exception as error:  # rosbags raises errors of its own, struct's and the decoder's.
-        raise RobotError(f"{len(data)} bytes that came are no {type_name}: {error}") from error
-    found: dict[str, Any] = to_dict(message, type_name)
-    return found
+    return _decoded(data, type_name, 2)
 
 
-def to_dict(message: Any, type_name: str, store: "Typestore | None" = None) -> Any:
+def encode_ros1(message: Mapping[str, Any], type_name: str) -> bytes:
+    """`message`, of the type "pkg/msg/Type", as ROS 1 sends it; raises RobotError as `encode` does."""
+    return _encoded(message, type_name, 1)
+
+
+def decode_ros1(data: bytes | memoryview, type_name: str) -> dict[str, Any]:
+    """What any ROS 1 node sent, in the fields of ROS 2 and `seq` in its headers; see `decode`."""
+    return _decoded(data, type_name, 1)
+
+
+def to_dict(message: Any, type_name: str, store: "Typestore") -> dict[str, Any]:
     """A message object of rosbags as a transport's dictionary; `store` knows its types."""
-    return _dictionary_of(message, type_name, store or typestore())
+    fields = store.fielddefs[type_name][1]
+    return {name: _plain(getattr(message, name), described, store) for name, described in fields}
 
 
 def definition(type_name: str) -> str:
     """The text of the type's definition and of those it contains, as rosbag2 and MCAP keep it."""
-    _require_known(type_name)
-    return typestore().generate_msgdef(type_name, ros_version=2)[0]
+    return _known(type_name, 2).generate_msgdef(type_name, ros_version=2)[0]
+
+
+def definition_ros1(type_name: str) -> tuple[str, str]:
+    """The text of the type's definition in ROS 1, and the MD5 by which its nodes compare types."""
+    return _known(type_name, 1).generate_msgdef(type_name, ros_version=1)
 
 
 def type_hash(type_name: str) -> str:
     """RIHS01_<64 hex>, by which ROS 2 nodes since Iron compare types."""
-    _require_known(type_name)
-    return typestore().hash_rihs01(type_name)
+    return _known(type_name, 2).hash_rihs01(type_name)
 
 
-def _require_known(type_name: str) -> None:
-    if type_name not in typestore().fielddefs:
-        raise RobotError(f"unknown message type {type_name!r}{nearest(type_name, typestore().fielddefs)}")
+def _known(type_name: str, ros: Literal[1, 2]) -> "Typestore":
+    store = typestore(ros)
+    if type_name not in store.fielddefs:
+        raise RobotError(f"unknown message type {type_name!r}{nearest(type_name, store.fielddefs)}")
+    return store
+
+
+def _encoded(message: Mapping[str, Any], type_name: str, ros: Literal[1, 2]) -> bytes:
+    to_object, store = _to_object(type_name, ros), typestore(ros)
+    try:
+        if ros == 2:
+            return bytes(store.serialize_cdr(to_object(message), type_name, little_endian=True))
+        return bytes(store.serialize_ros1(to_object(message), type_name))
+    except RobotError:
+        raise
+    except Exception as error:  # What the value raises on its way through numpy, struct and rosbags.
+        raise RobotError(f"a message is no {type_name}: {error}") from error
+
+
+def _decoded(data: bytes | memoryview, type_name: str, ros: Literal[1, 2]) -> dict[str, Any]:
+    store = typestore(ros)
+    try:
+        read = store.deserialize_cdr if ros == 2 else store.deserialize_ros1
+        return to_dict(read(data, type_name), type_name, store)
+    except Exception as error:  # rosbags raises errors of its own, struct's and the decoder's.
+        raise RobotError(f"{len(data)} bytes that came are no {type_name}: {error}") from error
 
 
 @functools.cache
-def _to_object(type_name: str) -> Convert:
+def _to_object(type_name: str, ros: Literal[1, 2]) -> Convert:
     """What turns a dictionary into a message object of `type_name`; compiled once, as it runs per message."""
-    _require_known(type_name)
-    fields = {name: _field(described) for name, described in typestore().fielddefs[type_name][1]}
-    # ROS 2 gives an empty message one field of its own making, which nobody fills.
-    build, known = typestore().types[type_name], frozenset(fields)
+    store = _known(type_name, ros)
+    fields = {name: _field(described, ros) for name, described in store.fielddefs[type_name][1]}
+    build, known = store.types[type_name], frozenset(fields)
 
     def convert(message: Mapping[str, Any]) -> Any:
         if not known.issuperset(message):
@@ -115,18 +141,18 @@ def _to_object(type_name: str) -> Convert:
     return convert
 
 
-def _field(described: Any) -> tuple[Convert, Callable[[], Any]]:
+def _field(described: Any, ros: Literal[1, 2]) -> tuple[Convert, Callable[[], Any]]:
     """How a field's value is converted, and what it is where it is absent."""
     kind, detail = described
     if kind.name == "BASE":
         return _base(detail[0])
     if kind.name == "NAME":
-        nested = _to_object(detail)
+        nested = _to_object(detail, ros)
         return nested, lambda: nested({})
     (inner_kind, inner), length = detail
     size = length if kind.name == "ARRAY" else 0
     if inner_kind.name == "NAME":
-        nested = _to_object(inner)
+        nested = _to_object(inner, ros)
         return lambda items: [nested(item) for item in items], lambda: [nested({}) for _ in range(size)]
     if inner[0] == "string":
         return lambda items: [str(item) for item in items], lambda: [""] * size
@@ -152,20 +178,15 @@ def _numbers(name: str) -> Convert:
     return convert
 
 
-def _dictionary_of(message: Any, type_name: str, store: "Typestore") -> dict[str, Any]:
-    fields = store.fielddefs[type_name][1]
-    return {name: _plain(getattr(message, name), described, store) for name, described in fields}
-
-
 def _plain(value: Any, described: Any, store: "Typestore") -> Any:
     kind, detail = described
     if kind.name == "BASE":
         return value
     if kind.name == "NAME":
-        return _dictionary_of(value, detail, store)
+        return to_dict(value, detail, store)
     inner_kind, inner = detail[0]
     if inner_kind.name == "NAME":
-        return [_dictionary_of(item, inner, store) for item in value]
+        return [to_dict(item, inner, store) for item in value]
     if inner[0] in BYTES:
         return value.tobytes()
     return list(value) if inner[0] == "string" else value
