@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imitate.deploy.inference import Chunk
+from imitate.deploy.late_deltas import Deltas
 from imitate.deploy.strategy import Strategy
 
 EPSILON_S = 1e-6
@@ -35,6 +36,10 @@ class Schedule:
         """The step whose action is in force; -1 before the first one."""
         return max(-1, math.floor((now_s - self.start_s - self.lag_s + EPSILON_S) / self.period_s))
 
+    def next(self, now_s: float) -> int:
+        """The first step whose action is not in force yet, or begins to be right now."""
+        return max(0, math.ceil((now_s - self.start_s - self.lag_s - EPSILON_S) / self.period_s))
+
     def observed_s(self, step: int) -> float:
         """When `step` is observed."""
         return self.start_s + step * self.period_s
@@ -49,16 +54,18 @@ class Schedule:
 
 
 class Plan:
-    """The strategy of an attempt, safe to use from several threads."""
+    """The strategy of an attempt and what was executed of it, safe to use from several threads."""
 
-    def __init__(self, make: Callable[[], Strategy]) -> None:
-        self._make, self._lock = make, threading.Lock()
-        self._strategy, self._is_new = make(), False
+    def __init__(self, make: Callable[[], Strategy], deltas: Deltas) -> None:
+        self._make, self._deltas, self._lock = make, deltas, threading.Lock()
+        self._executed: dict[int, np.ndarray] = {}
+        self._strategy, self._is_new, self._since = make(), False, 0
 
-    def forget(self) -> None:
-        """Plan anew from nothing."""
+    def forget(self, since: int) -> None:
+        """Plan anew from nothing; a chunk that was made before step `since` is of no use any more."""
         with self._lock:
-            self._strategy, self._is_new = self._make(), False
+            self._strategy, self._is_new, self._since = self._make(), False, since
+            self._executed.clear()
 
     def wants(self, step: int, lead: int) -> bool:
         """See Strategy."""
@@ -66,9 +73,23 @@ class Plan:
             return self._strategy.wants(step, lead)
 
     def take(self, chunk: Chunk, now: int) -> None:
-        """See Strategy."""
+        """Add a chunk that can be in force from step `now` on.
+
+        Where nothing was executed from its observation until now the robot stood still, and what the chunk
+        says of that time is still to come.
+        """
         with self._lock:
-            self._strategy.take(chunk.made_at, max(now, 0), chunk.values)
+            if chunk.made_at < self._since:
+                return
+            missed = range(chunk.made_at, now)
+            executed = [self._executed[step] for step in missed if step in self._executed]
+            made_at, values = chunk.made_at, chunk.values
+            if executed:
+                values = self._deltas.carried(values, len(missed), np.sum(executed, axis=0))
+            elif missed:
+                made_at = now
+            self._strategy.take(made_at, now, values)
+            self._executed = {step: done for step, done in self._executed.items() if step >= now - 1}
             self._is_new = True
 
     def actions(self, step: int, at_most: int) -> list[np.ndarray]:
@@ -80,6 +101,8 @@ class Plan:
                 if action is None:
                     break
                 found.append(action)
+            if found:
+                self._executed[step] = found[0]
         return found
 
     def is_new(self) -> bool:

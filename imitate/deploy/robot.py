@@ -8,6 +8,7 @@ import numpy as np
 
 from imitate.deploy.command import Command
 from imitate.deploy.description import StopSource, Target
+from imitate.deploy.safety.limits import Limits
 from imitate.spec import DataSpec
 
 
@@ -97,6 +98,10 @@ class Robot(Protocol):
 
 class RobotConfig(Protocol):
     """The frozen dataclass that a YAML of configs/robot names with `_target_`."""
+
+    @property
+    def limits(self) -> Limits:
+        """What the safety gate keeps."""
 
     def build(self) -> Robot:
         """The robot, not yet connected; raises MissingExtraError where its transport is not installed."""

@@ -24,7 +24,10 @@ class Strategy(ABC):
 
     @abstractmethod
     def take(self, made_at: int, now: int, chunk: np.ndarray) -> None:
-        """A chunk (Ta, Da) from the observation of step `made_at` arrives while step `now` is due."""
+        """A chunk (Ta, Da) from the observation of step `made_at` is to be followed from step `now` on.
+
+        The step before `now` may still be in force, as it was planned.
+        """
 
     @abstractmethod
     def action(self, step: int) -> np.ndarray | None:
@@ -49,7 +52,8 @@ class Receding(Strategy):
     def take(self, made_at: int, now: int, chunk: np.ndarray) -> None:
         """See Strategy."""
         planned = {made_at + i: action for i, action in enumerate(chunk) if made_at + i >= now}
-        self._plan = self._joined(now, planned)
+        current = {step: action for step, action in self._plan.items() if step == now - 1}
+        self._plan = {**current, **self._joined(now, planned)}
         self._end = made_at + self._steps
 
     def action(self, step: int) -> np.ndarray | None:
@@ -97,8 +101,8 @@ class Ensemble(Strategy):
 
     def take(self, made_at: int, now: int, chunk: np.ndarray) -> None:
         """See Strategy."""
-        self._chunks[made_at] = chunk
-        self._chunks = {at: c for at, c in sorted(self._chunks.items()) if at + len(c) > now}
+        reaching = {at: c for at, c in self._chunks.items() if at + len(c) >= now}
+        self._chunks = dict(sorted({**reaching, made_at: chunk}.items()))
 
     def action(self, step: int) -> np.ndarray | None:
         """See Strategy."""

@@ -12,6 +12,7 @@ from imitate.deploy.command import Command
 from imitate.deploy.description import Target
 from imitate.deploy.fit import action_names
 from imitate.deploy.robot import Finding, Reading, Snapshot
+from imitate.deploy.safety.limits import Limits
 from imitate.errors import ConfigError, RobotError
 from imitate.spec import DataSpec
 
@@ -220,13 +221,14 @@ class SimulatedRobot:
 class SimulatedConfig:
     """An environment as a robot.
 
-    targets: groups of commands by name; measured: by group, the observed elements that it moves (of a twist:
-    x, y, z and yaw). env: an EnvConfig, None for the one that the policy was trained for. realtime: whether it takes the
-    time that it would take a robot.
+    targets: groups of commands by name. measured: by group, the observed elements that it moves (of a twist:
+    x, y, z and yaw). limits: what the safety gate keeps. env: an EnvConfig, None for the one that the policy
+    was trained for. realtime: whether it takes the time that it would take a robot.
     """
 
     targets: Mapping[str, Target]
     measured: Mapping[str, tuple[str, ...]]
+    limits: Limits
     env: Any = None
     realtime: bool = False
 

@@ -1,0 +1,191 @@
+"""imitate deploy: run a policy on a robot, as a dry run unless told otherwise.
+
+    imitate deploy policy=policy.imitate robot=sim
+    imitate deploy policy=policy.imitate robot=simulated_arm mode=run arm=YOUR_NAME out=sessions/first
+
+joins the policy to the robot, refuses where names, units, rates or limits do not fit, and then drives it:
+every command passes the safety gate, and everything is recorded. Ctrl-C brings the robot to rest and ends.
+
+Keys:
+    policy              a bundle (imitate export), which needs no torch, a run folder or a checkpoint
+    robot               sim, or how to reach a real one: see  imitate list;  its settings are robot.…
+    mode                dry-run: everything but the last step;  shadow: the same beside somebody who drives;
+                        run: commands are sent, which takes  arm=YOUR_NAME
+    out                 the new folder of session.mcap, session.json and index.html
+    attempts, longest_s how many attempts, and how long one may last in s
+    env, seed           of robot=sim: the environment, and the seed of the first attempt
+    public_key          a file: take no bundle that was not signed with its other half
+    session.urdf        a file with the limits of the joints;  more limits are robot.limits.…
+    session.control     command_rate_hz;  strategy.name: receding, ensemble or realtime
+    session.resume_after_s  lets a hold end by itself
+    session.familiar    mode: warn, slow or hold where the robot sees what its training did not
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from imitate import __version__
+from imitate.cli.command import Outcome
+from imitate.deploy.backends.simulated import SimulatedConfig, SimulatedRobot
+from imitate.deploy.clock import Clock, RealClock, VirtualClock
+from imitate.deploy.control import Mode
+from imitate.deploy.predictor import Loaded, load_predictor
+from imitate.deploy.recording.session import SessionRecorder
+from imitate.deploy.robot import Robot, RobotConfig
+from imitate.deploy.safety.state_machine import State
+from imitate.deploy.session import Session, SessionConfig
+from imitate.errors import ConfigError, RobotError, nearest
+from imitate.parts import from_json
+from imitate.progress import Progress
+
+RECORDING, RESULT = "session.mcap", "session.json"
+
+
+@dataclass(frozen=True)
+class DeployCommand:
+    """The settings of `imitate deploy`; see the module."""
+
+    policy: str
+    robot: RobotConfig
+    env: Any
+    mode: Mode
+    arm: str | None
+    out: str | None
+    attempts: int
+    longest_s: float
+    seed: int
+    connect_s: float
+    public_key: str | None
+    threads: int
+    session: SessionConfig
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(Mode):
+            raise ConfigError(f"mode is {self.mode!r}{nearest(self.mode, get_args(Mode))}")
+        if self.mode == "run" and not (self.arm or "").strip():
+            raise ConfigError("mode=run moves the robot, which a person must allow: add  arm=YOUR_NAME")
+        for name, least in (("attempts", 1), ("seed", 0), ("threads", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected at least {least}")
+        for name in ("longest_s", "connect_s"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected a time in s above 0")
+
+    def run(self, progress: Progress) -> Outcome:
+        """Connect, join, drive, record."""
+        out = _new_folder(self.out)
+        loaded = load_predictor(self.policy, self.public_key, self.threads)
+        clock = self._clock()
+        robot = self._robot(loaded, clock)
+        try:
+            if isinstance(robot, SimulatedRobot):
+                robot.begin(self.seed)
+            robot.connect(self.connect_s)
+            out.mkdir(parents=True)
+            with self._session(loaded, robot, clock, out) as session:
+                attempts = self._attempts(session, robot, progress)
+                result = self._result(loaded, session, attempts)
+        finally:
+            robot.close()
+        (out / RESULT).write_text(json.dumps(result, indent=1))
+        return Outcome(result, _lines(result, out))
+
+    def _clock(self) -> Clock:
+        in_time = not isinstance(self.robot, SimulatedConfig) or self.robot.realtime
+        return RealClock() if in_time else VirtualClock()
+
+    def _robot(self, loaded: Loaded, clock: Clock) -> Robot:
+        if not isinstance(self.robot, SimulatedConfig):
+            if self.env is not None:
+                raise ConfigError("env is given, but only robot=sim plays an environment")
+            return self.robot.build()
+        env = self.env
+        if env is None and loaded.env is not None:
+            env = from_json(loaded.env, "env")
+        return replace(self.robot, env=env).build(clock)
+
+    @contextmanager
+    def _session(self, loaded: Loaded, robot: Robot, clock: Clock, out: Path) -> Iterator[Session]:
+        header = {
+            "spec": loaded.predictor.spec.to_json(),
+            "robot": {"targets": {group: asdict(target) for group, target in robot.targets.items()}},
+            "policy": dict(loaded.origin),
+            "mode": self.mode,
+            "imitate_version": __version__,
+        }
+        journal = SessionRecorder(out / RECORDING, header)
+        try:
+            config = replace(self.session, seed=self.seed)
+            session = Session(loaded, robot, self.robot.limits, self.mode, config, journal, clock)
+            try:
+                yield session
+            finally:
+                session.close()
+        finally:
+            journal.close()
+
+    def _attempts(self, session: Session, robot: Robot, progress: Progress) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        with progress.task(self.mode, self.attempts, "attempts") as task:
+            for number in range(self.attempts):
+                session.arm(self.arm or f"{self.mode}, nothing is sent")
+                if isinstance(robot, SimulatedRobot):
+                    robot.begin(self.seed + number)
+                found.append(_one(session, robot, self.longest_s, self.seed + number))
+                task.advance(1, _note(found))
+                if session.supervisor.state is not State.IDLE:
+                    # A fault is left by a person only.
+                    break
+        return found
+
+    def _result(self, loaded: Loaded, session: Session, attempts: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "mode": self.mode,
+            "policy": dict(loaded.origin),
+            "attempts": attempts,
+            "interventions": session.counts(),
+            "states": [asdict(change) for change in session.supervisor.events],
+            "timings": session.timings.to_json(),
+            "imitate": __version__,
+        }
+
+
+def _one(session: Session, robot: Robot, longest_s: float, seed: int) -> dict[str, Any]:
+    if not isinstance(robot, SimulatedRobot):
+        session.attempt(lambda: False, longest_s)
+        return {}
+    session.attempt(lambda: robot.progress.is_over, longest_s)
+    how = robot.progress
+    return {"seed": seed, "success": how.success, "score": how.score, "steps": how.steps}
+
+
+def _note(attempts: list[dict[str, Any]]) -> str:
+    judged = [a["success"] for a in attempts if "success" in a]
+    return f"success {sum(judged)}/{len(judged)}" if judged else ""
+
+
+def _new_folder(out: str | None) -> Path:
+    folder = Path(out) if out else Path("sessions") / time.strftime("%Y-%m-%dT%H-%M-%S")
+    if folder.exists():
+        raise RobotError(f"out: {folder} is there already, and a session is never overwritten: name another")
+    return folder
+
+
+def _lines(result: dict[str, Any], out: Path) -> list[str]:
+    attempts, timings = result["attempts"], result["timings"]
+    lines = [f"mode      {result['mode']}, {len(attempts)} attempts  {_note(attempts)}".rstrip()]
+    if result["interventions"]:
+        counts = ", ".join(f"{rule} {n}" for rule, n in result["interventions"].items())
+        lines.append(f"gate      {counts}")
+    for name, label in (("latency_ms", "latency"), ("age_ms", "age"), ("late_ms", "late")):
+        if name in timings:
+            t = timings[name]
+            lines.append(
+                f"{label:<9} {t['p50']:.1f} ms median, {t['p99']:.1f} ms 99 %, {t['max']:.1f} ms at most"
+            )
+    return [*lines, f"recorded  {out / RECORDING}"]

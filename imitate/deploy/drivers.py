@@ -1,0 +1,73 @@
+"""Who calls the control loop: threads that keep real time, or a clock that is moved by hand."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from imitate.deploy.backends.simulated import SimulatedRobot
+from imitate.deploy.clock import VirtualClock
+from imitate.deploy.control import Control
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long another thread may keep Python's lock; the default of 5 ms is half a tick at 100 Hz."""
+
+EVEN = 0.05
+"""Of a tick's length: how late one may be without those after it being put off."""
+
+
+def drive_virtually(
+    control: Control, robot: SimulatedRobot, clock: VirtualClock, is_done: Callable[[float], bool]
+) -> None:
+    """Play an attempt in simulated time, every part at its moment; the attempt has begun."""
+    begun_s, tick, step = clock.now(), 0, 0
+    while not is_done(clock.now()):
+        clock.move_to(begun_s + tick * control.tick_s)
+        robot.advance()
+        if clock.now() >= control.schedule.observed_s(step) - 1e-9:
+            control.observe(clock.now())
+            step += 1
+        control.tick(clock.now())
+        tick += 1
+
+
+def drive_in_real_time(control: Control, is_done: Callable[[float], bool]) -> None:
+    """Tick in this thread and observe in another one until `is_done`; the attempt has begun.
+
+    A tick that comes late is not caught up.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    stop = threading.Event()
+    watching = threading.Thread(target=_observe_until, args=(control, stop), name="observer", daemon=True)
+    watching.start()
+    try:
+        _tick_until(control, is_done)
+    finally:
+        stop.set()
+        watching.join(timeout=5.0)
+        sys.setswitchinterval(before)
+
+
+def _observe_until(control: Control, stop: threading.Event) -> None:
+    step = 0
+    while not stop.is_set():
+        late_s = time.monotonic() - control.schedule.observed_s(step)
+        if late_s < 0 and stop.wait(-late_s):
+            return
+        control.observe(time.monotonic())
+        step = max(step + 1, control.schedule.seen(time.monotonic()))
+
+
+def _tick_until(control: Control, is_done: Callable[[float], bool]) -> None:
+    due_s = time.monotonic()
+    while True:
+        time.sleep(max(0.0, due_s - time.monotonic()))
+        now_s = time.monotonic()
+        if is_done(now_s):
+            return
+        control.tick(now_s)
+        late_s = now_s - due_s
+        control.timings.tick(late_s, time.monotonic() - now_s, control.tick_s)
+        # From a late tick on time is counted anew: two commands never follow one another too soon.
+        due_s = (due_s if late_s < EVEN * control.tick_s else now_s) + control.tick_s

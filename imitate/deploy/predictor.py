@@ -1,0 +1,119 @@
+"""A policy ready to act on a robot: from a bundle without torch, or from a checkpoint with it."""
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imitate.deploy.inference import Obs, Predictor
+from imitate.errors import CheckpointError
+from imitate.runtime import BundlePolicy, open_bundle
+from imitate.spec import DataSpec
+
+ZIP = b"PK\x03\x04"
+OBSERVATIONS = "observations.npz"
+WARM_UP_RUNS = 30
+"""The first runs are slower, and the robot may be armed as soon as the policy is loaded."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A predictor and where it comes from.
+
+    origin: plain JSON (file, kind, hashes). env: the environment it was trained for, a part in JSON, None if
+    unknown. training, held_out: observations (n, D) of the demonstrations, None where the file has none.
+    """
+
+    predictor: Predictor
+    origin: Mapping[str, Any]
+    env: Mapping[str, Any] | None = None
+    training: np.ndarray | None = None
+    held_out: np.ndarray | None = None
+
+
+def load_predictor(path: str, public_key: str | None = None, threads: int = 1) -> Loaded:
+    """Load the bundle, checkpoint or run folder at `path`.
+
+    Raises CheckpointError where there is none, and what opening it raises.
+    """
+    file = Path(path)
+    if not file.exists():
+        raise CheckpointError(f"policy {path}: there is no such file or folder")
+    if file.is_file() and file.open("rb").read(4) == ZIP:
+        return _from_bundle(file, public_key, threads)
+    if public_key is not None:
+        raise CheckpointError(f"policy {path} is no bundle, so it has no signature: run  imitate export")
+    return _from_checkpoint(file)
+
+
+class _CheckpointPredictor:
+    """A checkpoint's policy behind the Predictor contract."""
+
+    def __init__(self, policy: Any) -> None:
+        self._policy = policy
+        self.spec: DataSpec = policy.spec
+        self.obs_steps: int = policy.horizons.obs_steps
+        self.action_steps: int = policy.horizons.action_steps
+
+    def predict(self, obs: Obs, rng: np.random.Generator) -> np.ndarray:
+        """See Predictor."""
+        import torch
+
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        batch = {key: torch.from_numpy(np.ascontiguousarray(value))[None] for key, value in obs.items()}
+        chunk: np.ndarray = self._policy.predict(batch, generator).values[0].float().cpu().numpy()
+        return chunk
+
+
+class _BundlePredictor:
+    """A bundle's policy behind the Predictor contract."""
+
+    def __init__(self, policy: BundlePolicy) -> None:
+        self._policy = policy
+        self.spec = policy.spec
+        self.obs_steps, self.action_steps = policy.horizons.obs_steps, policy.horizons.action_steps
+
+    def predict(self, obs: Obs, rng: np.random.Generator) -> np.ndarray:
+        """See Predictor."""
+        return self._policy.predict(obs, rng)
+
+
+def _from_bundle(file: Path, public_key: str | None, threads: int) -> Loaded:
+    bundle = open_bundle(file, public_key)
+    provenance = bundle.manifest.provenance
+    origin = {
+        "file": str(file),
+        "kind": "bundle",
+        "bundle_hash": hashlib.sha256(file.read_bytes()).hexdigest(),
+        "is_signed": bundle.is_signed,
+        "checkpoint_hash": provenance.get("checkpoint_hash"),
+        "data_hash": provenance.get("data_hash"),
+    }
+    predictor = _BundlePredictor(bundle.policy(threads, WARM_UP_RUNS))
+    observations = bundle.part(OBSERVATIONS)
+    if observations is None:
+        return Loaded(predictor, origin, provenance.get("env"))
+    with np.load(io.BytesIO(observations), allow_pickle=False) as arrays:
+        return Loaded(predictor, origin, provenance.get("env"), arrays["train"], arrays["held_out"])
+
+
+def _from_checkpoint(file: Path) -> Loaded:
+    try:
+        from imitate.checkpoint import checkpoint_hash, load_policy
+    except ModuleNotFoundError as error:
+        raise CheckpointError(
+            f"policy {file} is a checkpoint, which needs {error.name}: install imitate as a whole, or make a "
+            "bundle of it where that is installed:  imitate export"
+        ) from error
+    loaded = load_policy(file)
+    origin = {
+        "file": str(loaded.file),
+        "kind": "checkpoint",
+        "checkpoint_hash": checkpoint_hash(loaded.file),
+        "data_hash": loaded.info.data_hash,
+    }
+    return Loaded(_CheckpointPredictor(loaded.policy), origin, loaded.info.env)
