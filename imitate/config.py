@@ -21,6 +21,8 @@ from imitate.parts import TARGET, from_json
 CONFIG_MODULE = "imitate.configs"
 OPEN_KEYS = {"rollout": "policy"}
 """Keys of a command under which anything may stand: what fits, another file (a checkpoint) says."""
+FILE_KEYS = {"deploy": "policy", "robot": "policy"}
+"""Keys of a command that name a file, though a configuration group has the same name."""
 
 
 def verbs() -> dict[str, str]:
@@ -72,9 +74,14 @@ def _compose(verb: str, overrides: list[str]) -> DictConfig:
         if "=" not in override:
             raise ConfigError(f"{override!r} is not of the form key=value")
     GlobalHydra.instance().clear()
+    files = [o for o in overrides if o.partition("=")[0] == FILE_KEYS.get(verb)]
+    words = [_in_hydras_words(verb, override) for override in overrides if override not in files]
     try:
         with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
-            return hydra.compose(verb, overrides=[_in_hydras_words(verb, override) for override in overrides])
+            config = hydra.compose(verb, overrides=words)
+        for key, _, value in (override.partition("=") for override in files):
+            OmegaConf.update(config, key, None if value == "null" else value)
+        return config
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(verb, error)) from error
 
