@@ -121,8 +121,11 @@ def _target(group: str, target: Target, survey: Survey) -> list[Finding]:
     problems = _present(label, target.topic, TYPES[target.form], survey)
     entry = (survey.topics or {}).get(target.topic)
     if entry is not None and entry.subscribers is not None and not entry.subscribers:
-        text = "nobody listens: is the controller running?"
-        problems.append(Finding("error", f"{label}: {target.topic}: {text}"))
+        # The topic is there because we advertise it; what else has its type may be what was meant.
+        alike = {n for n, e in (survey.topics or {}).items() if e.type == entry.type} - {target.topic}
+        hint = nearest(target.topic, alike) if alike else ""
+        text = f"nobody listens to {target.topic}{hint}: is the controller running?"
+        problems.append(Finding("error", f"{label}: {text}"))
     if entry is not None and entry.publishers:
         who = ", ".join(entry.publishers)
         problems.append(

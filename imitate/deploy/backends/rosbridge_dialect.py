@@ -88,10 +88,18 @@ def frame(operation: Mapping[str, Any]) -> str:
 def parse(data: str | bytes) -> dict[str, Any]:
     """The operation in a frame, text (JSON) or binary (CBOR); {} where it is none."""
     try:
-        value = json.loads(data) if isinstance(data, str) else import_extra("cbor2", "ros").loads(data)
-    except (ValueError, EOFError):
+        value = json.loads(data) if isinstance(data, str) else _from_cbor(data)
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _from_cbor(data: bytes) -> Any:
+    cbor = import_extra("cbor2", "ros")
+    try:
+        return cbor.loads(data)
+    except (cbor.CBORError, EOFError, OverflowError, TypeError) as error:
+        raise ValueError(f"no CBOR: {error}") from error
 
 
 def _decoded(value: Any) -> Any:
