@@ -3,8 +3,9 @@
     python3 ros1_arm.py RATE_HZ STATES
 
 Publishes /joint_states with the joints b and a, a counting up from 0, and a picture each tenth time, once
-somebody commands it; at the end, after STATES of them, it prints one JSON line: what came on /commands, and how
-many ms after the state whose count it repeats. Needs ROS_MASTER_URI; /strange has another type than one expects.
+somebody commands it. At the end, after STATES of them or when stdin ends, it prints one JSON line: what came
+on /commands, and how many ms after the state whose count it repeats. Needs ROS_MASTER_URI; /strange has
+another type than one expects.
 """
 
 import json

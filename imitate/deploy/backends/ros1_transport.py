@@ -244,7 +244,8 @@ class Ros1Transport:
                 raise RobotError("the ROS 1 node is not running: connect first")
             return answers.get(timeout=timeout_s)
         except queue.Empty:
-            raise RobotError(f"no answer to a {what} within {timeout_s:g} s") from None
+            asked_of = asked.get("service", "the ROS 1 node")
+            raise RobotError(f"{asked_of} did not answer within {timeout_s:g} s") from None
         finally:
             del self._answers[number]
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from cyclonedds.domain import Domain, DomainParticipant
 from cyclonedds.pub import DataWriter
 from cyclonedds.topic import Topic as DdsTopic
 from dds_arm import LOOPBACK, Dimension, Float64MultiArray, Header, JointState, Layout, String, Time
+from debian_packages import need_cyclone_c
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -252,13 +252,8 @@ def test_a_publisher_that_does_not_fit_is_named() -> None:
 
 
 def built_peer(folder: Path) -> Path:
-    """The peer in C, built with Debian's Cyclone DDS; skips where that is not installed."""
-    missing = [tool for tool in ("idlc", "cc") if shutil.which(tool) is None]
-    if missing:
-        text = f"{' and '.join(missing)} not installed: apt-get install cyclonedds-tools cyclonedds-dev gcc"
-        if os.environ.get("IMITATE_REQUIRE_ROS"):
-            pytest.fail(text)
-        pytest.skip(text)
+    """The peer in C, built with Debian's Cyclone DDS; see debian_packages for where that is absent."""
+    need_cyclone_c()
     here = Path(__file__).parent
     subprocess.run(["idlc", str(here / "ros_messages.idl")], cwd=folder, check=True, capture_output=True)
     sources = [str(here / "cyclone_peer.c"), "ros_messages.c", "-I.", "-lddsc"]
