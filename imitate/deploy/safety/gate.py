@@ -111,7 +111,7 @@ class SafetyGate:
                 continue
             if group.filter.rests_when_silent and self._was_silent(group, now_s):
                 group.filter.paused()
-            sent = group.filter.stop(None, now_s)
+            sent = group.filter.stop(now_s)
             group.is_held = True
             if sent is not None:
                 commands.append(self._numbered(group, sent, now_s, True))
@@ -139,9 +139,8 @@ class SafetyGate:
         require_recent(command.made_s, now_s, self._period)
         command = _in_order(command, order_of(tuple(command.names), group.bounds.names))
         self._require_pace(group, now_s)
-        self._begin_anew(group, now_s)
         measured = self._measured(group, snapshot, now_s)
-        return group.filter.limit(command, measured, now_s)
+        return group.filter.limit(command, measured, self._has_stopped(group, now_s))
 
     def _require_clock(self, now_s: float) -> None:
         last = self._last_s
@@ -167,11 +166,10 @@ class SafetyGate:
         if now_s < group.next_s - PACE_TOLERANCE * self._period - 1e-9:
             raise RefusedError("pace", f"{group.next_s - now_s:.3g} s too early")
 
-    def _begin_anew(self, group: _Group, now_s: float) -> None:
-        """After a stop nothing of what was sent before counts; grippers go on holding what they hold."""
+    def _has_stopped(self, group: _Group, now_s: float) -> bool:
+        """Whether the group starts anew where it is measured; grippers go on holding what they hold."""
         stopped = group.is_held and group.filter.is_still and group.bounds.kind != "gripper"
-        if stopped or (group.filter.rests_when_silent and self._was_silent(group, now_s)):
-            group.filter.forget()
+        return stopped or (group.filter.rests_when_silent and self._was_silent(group, now_s))
 
     def _was_silent(self, group: _Group, now_s: float) -> bool:
         return now_s - group.sent_s > DEFAULT_PERIODS * self._period

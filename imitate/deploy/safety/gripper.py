@@ -37,10 +37,11 @@ class GripperFilter:
     def paused(self) -> None:
         """See GroupFilter; there is no velocity to forget."""
 
-    def limit(self, command: Command, measured: Measured, now_s: float) -> tuple[Sent, Findings]:
+    def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
         """See GroupFilter."""
         low, high = self._limits.low, self._limits.high
-        before = self._openings or [clip_opening(value, low, high) for value in measured.value]
+        before = [] if anew else self._openings
+        before = before or [clip_opening(value, low, high) for value in measured.value]
         findings: Findings = []
         openings = []
         for name, last, target in zip(self._bounds.names, before, one_point(command), strict=True):
@@ -54,7 +55,7 @@ class GripperFilter:
         self._openings = openings
         return self._sent(), findings
 
-    def stop(self, measured: Measured | None, now_s: float) -> Sent | None:
+    def stop(self, now_s: float) -> Sent | None:
         """See GroupFilter: what it holds it keeps."""
         return self._sent() if self._openings else None
 

@@ -47,15 +47,18 @@ class GroupFilter(Protocol):
         """Whether what was sent last leaves the group at rest."""
 
     def forget(self) -> None:
-        """Start anew from the state that is measured next."""
+        """Start anew from the state that is measured next, and have nothing to say till then."""
 
     def paused(self) -> None:
         """Nothing was sent for so long that the robot has done all that was asked."""
 
-    def limit(self, command: Command, measured: Measured, now_s: float) -> tuple[Sent, Findings]:
-        """What may be sent in place of `command`; raises RefusedError where nothing may be."""
+    def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
+        """What may be sent in place of `command`; raises RefusedError, its memory as it was, where nothing may.
 
-    def stop(self, measured: Measured | None, now_s: float) -> Sent | None:
+        anew: start where the group is measured, at rest.
+        """
+
+    def stop(self, now_s: float) -> Sent | None:
         """The next setpoint of coming to rest and staying there; None where there is nothing to say."""
 
 
@@ -87,12 +90,12 @@ class PositionFilter:
         """See GroupFilter."""
         self._motions = [Motion(m.position) for m in self._motions]
 
-    def limit(self, command: Command, measured: Measured, now_s: float) -> tuple[Sent, Findings]:
+    def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
         """See GroupFilter."""
         state, bounds = measured.value, self._bounds
         require_inside(state, bounds)
         motions, ranges = self._motions, self._range
-        if not motions:
+        if anew or not motions:
             motions = [Motion(value) for value in state]
             ranges = [_widened(axis, value) for axis, value in zip(bounds.axes, state, strict=True)]
         findings: Findings = []
@@ -110,7 +113,7 @@ class PositionFilter:
         self._motions, self._range = onward, ranges
         return self._sent(), findings
 
-    def stop(self, measured: Measured | None, now_s: float) -> Sent | None:
+    def stop(self, now_s: float) -> Sent | None:
         """See GroupFilter; a group that we never moved is left to its controller."""
         if not self._motions:
             return None
@@ -150,15 +153,16 @@ class VelocityFilter:
     def paused(self) -> None:
         """Velocities stay in force while nothing is sent, so there is nothing to take back."""
 
-    def limit(self, command: Command, measured: Measured, now_s: float) -> tuple[Sent, Findings]:
+    def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
         """See GroupFilter."""
         bounds = self._bounds
         require_inside(measured.value, bounds)
         self._require_continuous(measured)
+        motions = [Motion(0.0)] * bounds.size if anew else self._motions
         findings: Findings = []
         onward = []
         for i, target in enumerate(one_point(command)):
-            axis, motion = bounds.axes[i], self._motions[i]
+            axis, motion = bounds.axes[i], motions[i]
             here = motion._replace(position=measured.value[i] + motion.velocity * max(0.0, measured.age_s))
             moved, rule = toward_velocity(here, target, *_widened(axis, here.position), axis)
             if rule:
@@ -167,7 +171,7 @@ class VelocityFilter:
         self._motions, self._is_started = onward, True
         return self._sent(), findings
 
-    def stop(self, measured: Measured | None, now_s: float) -> Sent | None:
+    def stop(self, now_s: float) -> Sent | None:
         """See GroupFilter; zeros also where nothing was sent, for they can do no harm."""
         each = zip(self._motions, self._bounds.axes, strict=True)
         self._motions = [coming_to_rest(motion, -math.inf, math.inf, axis) for motion, axis in each]

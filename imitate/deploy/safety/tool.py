@@ -43,18 +43,19 @@ class TwistFilter:
     def paused(self) -> None:
         """Twists may stay in force while nothing is sent, so there is nothing to take back."""
 
-    def limit(self, command: Command, measured: Measured, now_s: float) -> tuple[Sent, Findings]:
+    def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
         """See GroupFilter."""
         self._require_continuous(measured)
         limits, h = self._limits, self._period
+        before, turning_before = (NOTHING, NOTHING) if anew else (self._speed, self._turn)
         straight, turning = self._spread(one_point(command))
-        here = _onward(_vector(measured.value), self._speed, max(0.0, measured.age_s))
+        here = _onward(_vector(measured.value), before, max(0.0, measured.age_s))
         allowed = shortened(straight, limits.speed)
-        reachable = approached(self._speed, allowed, limits.acceleration * h)
+        reachable = approached(before, allowed, limits.acceleration * h)
         box = (limits.low, limits.high)
-        speed = stopping_inside(here, self._speed, reachable, box, limits.acceleration, h)
+        speed = stopping_inside(here, before, reachable, box, limits.acceleration, h)
         slower = shortened(turning, limits.turn)
-        turn = approached(self._turn, slower, limits.turn_acceleration * h)
+        turn = approached(turning_before, slower, limits.turn_acceleration * h)
         steps = (
             ("speed", straight, allowed),
             ("acceleration", allowed, reachable),
@@ -65,7 +66,7 @@ class TwistFilter:
         self._speed, self._turn, self._is_started = speed, turn, True
         return self._sent(), changes(steps)
 
-    def stop(self, measured: Measured | None, now_s: float) -> Sent | None:
+    def stop(self, now_s: float) -> Sent | None:
         """See GroupFilter; zeros also where nothing was sent, for they can do no harm."""
         limits, h = self._limits, self._period
         self._speed = approached(self._speed, NOTHING, limits.acceleration * h)
@@ -127,16 +128,18 @@ class PoseFilter:
         """See GroupFilter."""
         self._speed, self._turn = NOTHING, NOTHING
 
-    def limit(self, command: Command, measured: Measured, now_s: float) -> tuple[Sent, Findings]:
+    def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
         """See GroupFilter."""
         values = one_point(command)
         position, rotation = self._position, self._rotation
-        if position is None:
+        speed, turn = self._speed, self._turn
+        if anew or position is None:
+            speed, turn = NOTHING, NOTHING
             position, rotation = _vector(measured.value), _quaternion(measured.value)
         wanted = _quaternion(values)
         findings: Findings = []
-        place, speed = self._moved(position, _vector(values), findings)
-        attitude, turn = self._rotated(rotation, wanted, findings)
+        place, speed = self._moved(position, speed, _vector(values), findings)
+        attitude, turn = self._rotated(rotation, turn, wanted, findings)
         gap, angle = pose_gap([*place, *attitude], measured.value)
         if gap > self._jump.tool_m or angle > self._jump.tool_rad:
             raise RefusedError(
@@ -145,7 +148,7 @@ class PoseFilter:
         self._position, self._rotation, self._speed, self._turn = place, attitude, speed, turn
         return self._sent(), findings
 
-    def stop(self, measured: Measured | None, now_s: float) -> Sent | None:
+    def stop(self, now_s: float) -> Sent | None:
         """See GroupFilter; a tool that we never moved is left to its controller."""
         if self._position is None:
             return None
@@ -157,16 +160,18 @@ class PoseFilter:
             self._rotation = turned(self._rotation, _scaled(self._turn, h))
         return self._sent()
 
-    def _moved(self, position: Vector, target: Vector, findings: Findings) -> tuple[Vector, Vector]:
+    def _moved(
+        self, position: Vector, before: Vector, target: Vector, findings: Findings
+    ) -> tuple[Vector, Vector]:
         limits, h = self._limits, self._period
         inside = clip_place(target, limits)
         way = _way(position, inside)
         step = shortened(way, limits.step_m)
         asked = _scaled(step, 1 / h)
         allowed = shortened(asked, limits.speed)
-        reachable = _followed(self._speed, allowed, way, limits.acceleration, h)
+        reachable = _followed(before, allowed, way, limits.acceleration, h)
         box = (limits.low, limits.high)
-        speed = stopping_inside(position, self._speed, reachable, box, limits.acceleration, h)
+        speed = stopping_inside(position, before, reachable, box, limits.acceleration, h)
         steps = (
             ("workspace", target, inside),
             ("step", way, step),
@@ -178,14 +183,14 @@ class PoseFilter:
         return (inside if speed == _scaled(way, 1 / h) else _onward(position, speed, h)), speed
 
     def _rotated(
-        self, rotation: Quaternion, target: Quaternion, findings: Findings
+        self, rotation: Quaternion, before: Vector, target: Quaternion, findings: Findings
     ) -> tuple[Quaternion, Vector]:
         limits, h = self._limits, self._period
         way = turn_between(rotation, target)
         step = shortened(way, limits.step_rad)
         asked = _scaled(step, 1 / h)
         allowed = shortened(asked, limits.turn)
-        turn = _followed(self._turn, allowed, way, limits.turn_acceleration, h)
+        turn = _followed(before, allowed, way, limits.turn_acceleration, h)
         findings += changes(
             (("step", way, step), ("turn", asked, allowed), ("turn_acceleration", allowed, turn))
         )

@@ -59,13 +59,14 @@ class TrajectoryFilter:
     def paused(self) -> None:
         """See GroupFilter; a trajectory knows itself when it ends."""
 
-    def limit(self, command: Command, measured: Measured, now_s: float) -> tuple[Sent, Findings]:
+    def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
         """See GroupFilter."""
         require_rising(command.times_s)
         if self._bounds.axes:
             require_inside(measured.value, self._bounds)
         here, moving = np.array(measured.value), np.zeros(self._bounds.size)
-        if self._course is not None:
+        now_s = measured.arrived_s + measured.age_s
+        if self._course is not None and not anew:
             here, moving = self._course.at(now_s)
             if self._bounds.axes:
                 require_near(here.tolist(), measured.value, self._jump, self._bounds)
@@ -77,7 +78,7 @@ class TrajectoryFilter:
         self._course, self._is_still = course, False
         return course.sent(now_s), findings
 
-    def stop(self, measured: Measured | None, now_s: float) -> Sent | None:
+    def stop(self, now_s: float) -> Sent | None:
         """See GroupFilter: a trajectory that comes to rest; a group that we never moved is left alone."""
         if self._course is None:
             return None
@@ -133,15 +134,33 @@ class TrajectoryFilter:
         low, high = np.minimum(self._low, here) - 1e-9, np.maximum(self._high, here) + 1e-9
         first: str | None = None
         for stretch in STRETCHES:
-            slopes = None if velocities is None else np.vstack([moving, velocities / stretch])
-            for lead in self._leads(float(times_s[0]) * stretch):
-                times = now_s + np.concatenate([[0.0], lead + (times_s - times_s[0]) * stretch])
-                course = Course(times, all_points, slopes, moving)
+            slopes = None if velocities is None else velocities / stretch
+            onward = (times_s - times_s[0]) * stretch
+            rule = self._rule_broken_after_the_first(onward, points, slopes, low, high)
+            first = first or rule
+            for lead in () if rule else self._leads(float(times_s[0]) * stretch):
+                ends = None if slopes is None else np.vstack([moving, slopes])
+                times = now_s + np.concatenate([[0.0], lead + onward])
+                course = Course(times, all_points, ends, moving)
                 rule = self.broken_rule(course, low, high)
                 if rule is None:
                     return course, first
                 first = first or rule
         raise RefusedError(first or "velocity", "the trajectory is too fast, and more time does not mend it")
+
+    def _rule_broken_after_the_first(
+        self,
+        times_s: np.ndarray,
+        points: np.ndarray,
+        velocities: np.ndarray | None,
+        low: np.ndarray,
+        high: np.ndarray,
+    ) -> str | None:
+        """What no other way to the first point would mend."""
+        if len(points) < 2:
+            return None
+        moving = (points[1] - points[0]) / (times_s[1] - times_s[0])
+        return self.broken_rule(Course(times_s, points, velocities, moving), low, high)
 
     def _leads(self, asked: float) -> list[float]:
         least = max(asked, self._period)
