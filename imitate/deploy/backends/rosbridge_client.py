@@ -110,12 +110,13 @@ class RosbridgeTransport:
         states = [topic for topic in subscriptions if topic.type not in IMAGES]
         advertised = [self._advertise(topic) for topic in publications if not self._is_ros2_action(topic)]
         return [
-            Connection(self._url, advertised, self._subscribe(states, "none"), self._receive),
-            *(
-                Connection(self._url, [], self._subscribe([topic], "cbor"), self._receive, newest_only=True)
-                for topic in pictures
-            ),
+            self._connection(advertised, self._subscribe(states, "none"), newest_only=False),
+            *(self._connection([], self._subscribe([t], "cbor"), newest_only=True) for t in pictures),
         ]
+
+    def _connection(self, advertised: list[str], subscribed: dict[str, str], newest_only: bool) -> Connection:
+        renews = self._dialect.ros == 2
+        return Connection(self._url, advertised, subscribed, self._receive, newest_only, renews)
 
     def _is_ros2_action(self, topic: Topic) -> bool:
         return "/action/" in topic.type and self._dialect.ros == 2

@@ -19,9 +19,9 @@ OPEN_TIMEOUT_S = 3.0
 CLOSE_TIMEOUT_S = 0.2
 """The default of 10 s would hold up sending after a failed ping."""
 RETRY_S, LONGEST_RETRY_S = 0.1, 1.0
-SILENCE_S = 3.0
-"""A topic that stays silent for so long is subscribed again: the server takes over the reliability of the
-publishers that are there at that moment, so one that came later may never match."""
+SILENCE_S, LONGEST_SILENCE_S = 3.0, 60.0
+"""A topic that never came for so long is subscribed again, then after twice as long, and so on: a ROS 2
+server takes over the reliability of publishers that are there when it subscribes, others may not match."""
 
 SIOCOUTQNSD = 0x894B
 """Linux: bytes of a socket that were not sent yet (linux/sockios.h)."""
@@ -57,7 +57,7 @@ class Connection:
     greetings: sent after every connect, before anything else (advertisements). subscriptions: the frame
     that subscribes each topic, sent then too. on_operation is called with every operation that came and
     the local monotonic time in s. newest_only: of several frames that wait, only the last counts; for
-    connections with one topic.
+    connections with one topic. renews: topics that never came are subscribed again.
     """
 
     def __init__(
@@ -67,10 +67,11 @@ class Connection:
         subscriptions: Mapping[str, str],
         on_operation: OnOperation,
         newest_only: bool = False,
+        renews: bool = False,
     ) -> None:
         self.problem = "no answer"
         self._url, self._greetings, self._subscriptions = url, greetings, subscriptions
-        self._on_operation, self._newest_only = on_operation, newest_only
+        self._on_operation, self._newest_only, self._renews = on_operation, newest_only, renews
         self._fragments: dict[str, dict[int, str]] = {}
         self._socket: Any = None
         self._closing = threading.Event()
@@ -138,7 +139,8 @@ class Connection:
         self._opened.set()
 
     def _drain(self, current: Any) -> None:
-        silent = dict.fromkeys(self._subscriptions, time.monotonic())
+        begin_s = time.monotonic()
+        silent = dict.fromkeys(self._subscriptions, (begin_s, SILENCE_S)) if self._renews else {}
         while not self._closing.is_set():
             _acknowledge_at_once(current.socket)
             try:
@@ -175,10 +177,10 @@ class Connection:
         del self._fragments[str(operation["id"])]
         return parse("".join(parts[number] for number in sorted(parts)))
 
-    def _subscribe_again(self, current: Any, silent: dict[str, float], now_s: float) -> None:
-        for topic, since_s in silent.items():
-            if now_s - since_s > SILENCE_S:
-                silent[topic] = now_s
+    def _subscribe_again(self, current: Any, silent: dict[str, tuple[float, float]], now_s: float) -> None:
+        for topic, (since_s, patience_s) in silent.items():
+            if now_s - since_s > patience_s:
+                silent[topic] = (now_s, min(2 * patience_s, LONGEST_SILENCE_S))
                 current.send(frame({"op": "unsubscribe", "id": topic, "topic": topic}))
                 current.send(self._subscriptions[topic])
 

@@ -21,6 +21,9 @@ ARRAY_TAGS: Mapping[int, str] = {
 }  # fmt: skip
 """RFC 8746 tags of little-endian arrays, as numpy types."""
 
+BYTES_TAG = 64
+"""RFC 8746: uint8, which rosbridge leaves untagged."""
+
 BYTE_FIELDS = {COMPRESSED_IMAGE: "data", IMAGE: "data"}
 """The field of a type that holds bytes: base64 in JSON."""
 
@@ -113,5 +116,8 @@ def _decoded(value: Any) -> Any:
             # null stands for what JSON cannot say: NaN or infinity.
             return np.array([math.nan if item is None else item for item in value])
         return [_decoded(item) for item in value]
-    array_type = ARRAY_TAGS.get(getattr(value, "tag", 0))
+    tag = getattr(value, "tag", 0)
+    if tag == BYTES_TAG:
+        return value.value
+    array_type = ARRAY_TAGS.get(tag)
     return value if array_type is None else np.frombuffer(value.value, array_type)
