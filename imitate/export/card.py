@@ -1,5 +1,6 @@
 """model_card.md: what an exported policy does, how it was found to do it, and what nobody has tried."""
 
+import json
 import math
 from typing import Any
 
@@ -44,7 +45,7 @@ def _evaluation(found: dict[str, Any] | None) -> list[str]:
         f"{found['episodes']} episodes, seeds {found['seeds'][0]} to {found['seeds'][1]}",
         f"- success means: {found['success_definition']}",
         f"- score {found['mean_score']:.3f} [{least:.3f}, {most:.3f}] (95 %): {found['score_name']}",
-        f"- environment: `{provenance.get('env')}`",
+        f"- environment: `{json.dumps(provenance.get('env'))}`",
         f"- command: `{provenance.get('command')}`, {provenance.get('date')}, on {provenance.get('device')}",
         "",
         "In simulation, by the policy before it was exported. On a real robot it was not evaluated.",
@@ -94,8 +95,8 @@ def _origin(manifest: Manifest) -> list[str]:
         f"- checkpoint SHA-256 {known['checkpoint_hash']}, after {known['step']} training steps, "
         f"by imitate at {known['training_commit'] or 'an unknown commit'}",
         f"- demonstrations {known['data_hash']}",
-        f"- environment trained for: `{known['env']}`",
-        f"- settings: `{known['policy']}`",
+        f"- environment trained for: `{json.dumps(known['env'])}`",
+        f"- settings: `{json.dumps(known['policy'])}`",
         f"- normalised: {modes}",
     ]
 

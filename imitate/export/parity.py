@@ -73,7 +73,7 @@ def compare(
     if len(pairs) < FEWEST_PAIRS:
         raise BundleError(
             f"only {len(pairs)} of the observations compared give actions that do not hang on the fourth "
-            f"decimal of the noise, expected at least {FEWEST_PAIRS} to record; nothing was written: is it trained?"
+            f"decimal of the noise, expected at least {FEWEST_PAIRS} to record; is the policy trained?"
         )
     found.golden = _stacked(pairs[:GOLDEN_PAIRS])
     return found
