@@ -64,7 +64,7 @@ class Episode:
         )
         self.gate = SafetyGate(limits.for_targets(targets, h))
         self.now = 100.0
-        self.sequence = 0
+        self.sequence = self.presented = 0
         self.checks = self.refused = self.held = 0
         self.problems: set[str] = set()
         self.measured = {
@@ -117,11 +117,12 @@ class Episode:
         self.sequence += 1
         now = self.now
         command = self.command(group)
-        readings = {name: Reading(np.array(value), now) for name, value in self.measured.items()}
-        snapshot, must_refuse = Snapshot({}, readings), False
+        reading = Reading(np.array(self.measured[group]), now)
+        snapshot, must_refuse = Snapshot({}, {group: reading}), False
         if fault:
             command, snapshot, now, must_refuse = spoiled(self, fault, group, command, snapshot)
         decision = self.gate.check(command, snapshot, now)
+        self.presented = max(self.presented, command.sequence)
         self.checks += 1
         if any(i.rule == "error" for i in decision.interventions):
             self.problems.add(f"{fault}: {decision.interventions}")
@@ -234,9 +235,10 @@ class Episode:
 
 FAULTS = (
     "nan", "inf", "nan velocity", "wrong length", "empty", "wrong names", "repeated name", "no array",
-    "objects",     "duplicate", "reordered", "old", "from the future", "wrong kind", "no such group", "order of names",
-    "never measured", "stale", "invalid", "measured nan", "measured length", "measured jump",
-    "measured outside",     "clock back", "clock ahead", "clock nan", "times nan", "many points", "burst",
+    "objects", "duplicate", "reordered", "old", "from the future", "wrong kind", "no such group",
+    "order of names", "never measured", "stale", "invalid", "measured nan", "measured length",
+    "measured jump", "measured outside", "clock back", "clock ahead", "clock nan", "times nan",
+    "times falling", "many points", "burst",
 )  # fmt: skip
 
 
@@ -269,8 +271,8 @@ def spoiled(episode: Episode, fault: str, group: str, command: Command, snapshot
     if fault == "objects":
         return replace(command, values=values.astype(object)), snapshot, now, True
     if fault in ("duplicate", "reordered"):
-        back = 1 if fault == "duplicate" else r.randint(2, 50)
-        return replace(command, sequence=command.sequence - back), snapshot, now, True
+        number = command.sequence - (1 if fault == "duplicate" else r.randint(2, 50))
+        return replace(command, sequence=number), snapshot, now, number <= episode.presented
     if fault == "old":
         return replace(command, made_s=now - 0.1 - r.uniform(0.001, 10)), snapshot, now, True
     if fault == "from the future":
@@ -298,6 +300,9 @@ def spoiled(episode: Episode, fault: str, group: str, command: Command, snapshot
         return command, measured(value=reading.value + 100.0), now, group in ("arm", "wheels", "chunks")
     if fault == "times nan":
         return replace(command, times_s=np.full(len(values), np.nan)), snapshot, now, True
+    if fault == "times falling":
+        times = command.times_s[::-1] if len(values) > 1 else -1 - command.times_s
+        return replace(command, times_s=times), snapshot, now, group == "chunks"
     if fault == "many points":
         many = np.tile(values[:1], (5000, 1))
         return replace(command, values=many, times_s=np.arange(5000.0), velocities=None), snapshot, now, True
@@ -308,6 +313,7 @@ def spoiled(episode: Episode, fault: str, group: str, command: Command, snapshot
     if fault == "clock nan":
         return command, snapshot, math.nan, True
     decision = episode.gate.check(command, snapshot, now)
+    episode.presented = command.sequence
     episode.checks += 1
     if decision.command is not None:
         episode.note(decision.command, snapshot, False)

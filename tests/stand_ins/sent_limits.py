@@ -155,12 +155,14 @@ class TrajectoryJudge:
             here, moving = np.array(measured), np.zeros(len(measured))
         self.rested = is_hold and np.abs(moving).max() <= 1e-9
         times = now_s + np.concatenate([[0.0], command.times_s])
+        if np.any(np.diff(times) <= 0) or command.velocities is None:
+            return ["times"]
         points = np.vstack([here, command.values])
         slopes = np.vstack([moving, command.velocities])
         self.course = times, points, slopes
         if not all(np.isfinite(x).all() for x in self.course):
             return ["finite"]
-        if np.any(np.diff(times) <= 0) or np.any(slopes[-1] != 0):
+        if np.any(slopes[-1] != 0):
             return ["times"]
         low, high = np.minimum(self.lower, here) - 1e-6, np.maximum(self.upper, here) + 1e-6
         found = set()

@@ -130,8 +130,8 @@ class SafetyGate:
         self._last_s, self._proposed = -math.inf, -1
 
     def _limited(self, command: Command, snapshot: Snapshot, now_s: float) -> tuple[Sent, Findings]:
-        self._require_clock(now_s)
         self._require_next(command)
+        self._require_clock(now_s)
         group = self._groups.get(command.group)
         if group is None or command.kind != group.bounds.kind:
             raise RefusedError("names", f"no group {command.group!r} takes {command.kind}")

@@ -53,7 +53,7 @@ class GroupFilter(Protocol):
         """Nothing was sent for so long that the robot has done all that was asked."""
 
     def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
-        """What may be sent in place of `command`; raises RefusedError, its memory as it was, where nothing may.
+        """What may be sent in place of `command`; raises RefusedError, changing nothing, where nothing may.
 
         anew: start where the group is measured, at rest.
         """
