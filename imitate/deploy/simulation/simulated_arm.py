@@ -31,9 +31,10 @@ class SimulatedArm:
     """Steps an environment at its rate in a thread of its own, publishing what it observes.
 
     Each step obeys the newest command of each group that is at most MAX_AGE_S old, once; without one,
-    velocities are zero and positions stay as they were last commanded. An episode begins with the first
-    obeyed command, ends as the environment says, and rests then until the service /simulation/reset
-    ({"seed": …}) starts the next. /simulation/status tells how it stands, as JSON.
+    velocities are zero and positions stay as they were last commanded. A gripper moves only beside twists,
+    whose stamps tell how old openings are. An episode begins with the first obeyed command, ends as the
+    environment says, and rests then until the service /simulation/reset ({"seed": …}) starts the next.
+    /simulation/status tells how it stands, as JSON.
     """
 
     def __init__(self, env: "EnvConfig", server: BridgeServer, seed: int = 0) -> None:
@@ -46,6 +47,7 @@ class SimulatedArm:
         self._lock = threading.Lock()
         self._delay = (float("-inf"), 0.0)
         self._oldest_s = 0.0
+        self._takes_stamps = False
         self._wanted_seed: int | None = seed
         self._reset_done = threading.Event()
         self._closing = threading.Event()
@@ -96,6 +98,8 @@ class SimulatedArm:
 
     def _join_graph(self, env: "Env") -> None:
         self._inboxes = [Inbox(channel) for channel in channels(env.data_spec)]
+        types = {kind for inbox in self._inboxes for kind in inbox.channel.topics.values()}
+        self._takes_stamps = messages.TWIST in types
         for topic in [*publications(env.data_spec), Topic(STATUS, messages.STRING)]:
             self._server.advertise(topic, NODE)
         for inbox in self._inboxes:
@@ -111,13 +115,19 @@ class SimulatedArm:
         return take
 
     def _made_s(self, message: Message, arrived_s: float) -> float:
-        """When a message was made. One without a stamp took as long as the stamped one just before it."""
+        """When a message was made; long ago if nobody knows.
+
+        One without a stamp took as long as the stamped one just before it. Of an arm that takes stamped
+        commands nothing is believed without one: its way here may have been long. Others go by arrival.
+        """
         stamp_s = messages.seconds(message.get("header"))
         if stamp_s is not None:
             self._delay = (arrived_s, time.time() - (time.monotonic() - arrived_s) - stamp_s)
             return arrived_s - self._delay[1]
         came_s, delay_s = self._delay
-        return arrived_s - max(0.0, delay_s) if arrived_s - came_s < MAX_AGE_S else arrived_s
+        if arrived_s - came_s < MAX_AGE_S:
+            return arrived_s - max(0.0, delay_s)
+        return float("-inf") if self._takes_stamps else arrived_s
 
     def _answer_reset(self, request: Mapping[str, Any]) -> dict[str, Any]:
         seed = request.get("seed", self._seed)

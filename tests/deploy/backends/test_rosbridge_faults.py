@@ -1,15 +1,8 @@
 """What goes wrong between us and a bridge: no command is kept, and none that is old is obeyed."""
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from arm_process import LONGEST_AGE_S, arm_process, require_fresh, streaming
 from bridged_arm import Pilot, bridged_arm, robot_at, wait_until
 from quirky_bridge import QuirkyBridge
 from tiny_arm import TinyConfig, description
@@ -25,93 +19,12 @@ from websockets.sync.client import connect
 from imitate.deploy import messages
 from imitate.deploy.backends.rosbridge_client import RosbridgeTransport
 from imitate.deploy.description import ImageSource
-from imitate.deploy.robot import Robot
 from imitate.deploy.transport import Topic
 
 pytestmark = pytest.mark.timeout(120)
-TINY_ARM = Path(__file__).parents[2] / "stand_ins" / "tiny_arm.py"
-LONGEST_AGE_S = 0.1
 
 
-class ArmProcess:
-    """A simulated arm behind a bridge in a process of its own, which notes what it obeys."""
-
-    def __init__(self, folder: Path) -> None:
-        self.log = folder / "obeyed.jsonl"
-        self.log.touch()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[str]:
-        path = os.pathsep.join([str(TINY_ARM.parent), *sys.path])
-        process = subprocess.Popen(
-            [sys.executable, str(TINY_ARM), str(self.port), str(self.log)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == str(self.port)
-        return process
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def restart(self) -> None:
-        self.process = self._start()
-
-    def freeze(self, seconds: float) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
-        self.process.send_signal(signal.SIGCONT)
-
-    def obeyed(self) -> list[dict[str, Any]]:
-        """Obeyed commands in order; `age` is the time since they were sent."""
-        lines = self.log.read_text().splitlines()
-        return [json.loads(line) for line in lines if line.endswith("}")]
-
-
-@contextmanager
-def arm_process(folder: Path) -> Iterator[tuple[ArmProcess, Robot]]:
-    arm = ArmProcess(folder)
-    robot = robot_at(arm.port)
-    try:
-        robot.connect(10.0)
-        yield arm, robot
-    finally:
-        robot.close()
-        arm.kill()
-
-
-@contextmanager
-def streaming(robot: Robot) -> Iterator[list[tuple[float, bool]]]:
-    """Commands at 50 Hz from a thread: when, and whether they left."""
-    sent: list[tuple[float, bool]] = []
-    done = threading.Event()
-    pilot = Pilot(robot)
-
-    def fly() -> None:
-        while not done.wait(0.02):
-            sent.append((time.monotonic(), pilot.send()))
-
-    thread = threading.Thread(target=fly)
-    thread.start()
-    try:
-        yield sent
-    finally:
-        done.set()
-        thread.join()
-
-
-def require_fresh(arm: ArmProcess, at_least: int) -> None:
-    wait_until(lambda: len(arm.obeyed()) >= at_least)
-    ages = [entry["age"] for entry in arm.obeyed()]
-    assert max(ages) < LONGEST_AGE_S, f"obeyed a command {max(ages):.3f} s old"
-
-
+@pytest.mark.slow
 def test_a_killed_and_restarted_server_gets_no_command_of_the_time_between(tmp_path: Path) -> None:
     with arm_process(tmp_path) as (arm, robot), streaming(robot) as sent:
         wait_until(lambda: len(arm.obeyed()) > 20)
@@ -133,6 +46,7 @@ def test_a_killed_and_restarted_server_gets_no_command_of_the_time_between(tmp_p
     assert reconnected_s < 2.0
 
 
+@pytest.mark.slow
 def test_a_server_frozen_for_three_seconds_is_noticed_and_obeys_nothing_old(tmp_path: Path) -> None:
     with arm_process(tmp_path) as (arm, robot), streaming(robot) as sent:
         wait_until(lambda: len(arm.obeyed()) > 20)
@@ -151,6 +65,7 @@ def test_a_server_frozen_for_three_seconds_is_noticed_and_obeys_nothing_old(tmp_
     assert slowest < 0.5, "sending was held up by a frozen server"
 
 
+@pytest.mark.slow
 def test_a_server_frozen_for_less_than_a_ping_obeys_nothing_old_either(tmp_path: Path) -> None:
     with arm_process(tmp_path) as (arm, robot), streaming(robot):
         for _ in range(4):
