@@ -4,7 +4,8 @@
     imitate deploy policy=policy.imitate robot=simulated_arm mode=run arm=YOUR_NAME out=sessions/first
 
 joins the policy to the robot, refuses where names, units, rates or limits do not fit, and then drives it:
-every command passes the safety gate, and everything is recorded. Ctrl-C brings the robot to rest and ends.
+every command passes the safety gate, and everything is recorded. Ctrl-C brings the robot to rest and ends;
+at a terminal space stops it, p pauses, g goes on.
 
 Keys:
     policy              a bundle (imitate export), which needs no torch, a run folder or a checkpoint
@@ -23,17 +24,20 @@ Keys:
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from imitate import __version__
 from imitate.cli.command import Outcome
+from imitate.cli.ending import told_to_end
+from imitate.cli.keyboard import keys
 from imitate.deploy.backends.simulated import SimulatedConfig, SimulatedRobot
 from imitate.deploy.clock import Clock, RealClock, VirtualClock
 from imitate.deploy.control import Mode
+from imitate.deploy.journal import NoJournal
 from imitate.deploy.predictor import Loaded, load_predictor
 from imitate.deploy.recording.session import SessionRecorder
 from imitate.deploy.robot import Robot, RobotConfig
@@ -86,14 +90,23 @@ class DeployCommand:
             if isinstance(robot, SimulatedRobot):
                 robot.begin(self.seed)
             robot.connect(self.connect_s)
-            out.mkdir(parents=True)
-            with self._session(loaded, robot, clock, out) as session:
-                attempts = self._attempts(session, robot, progress)
+            config = replace(self.session, seed=self.seed)
+            session = Session(loaded, robot, self.robot.limits, self.mode, config, NoJournal(), clock)
+            try:
+                session.record(self._recorder(loaded, robot, out))
+                with told_to_end() as is_ending:
+                    attempts = self._attempts(session, robot, is_ending, progress)
                 result = self._result(loaded, session, attempts)
+            finally:
+                session.close()
         finally:
             robot.close()
         (out / RESULT).write_text(json.dumps(result, indent=1))
-        return Outcome(result, _lines(result, out))
+        outcome = Outcome(result, _lines(result, out))
+        if is_ending():
+            progress.say("\n".join(outcome.lines))
+            raise KeyboardInterrupt
+        return outcome
 
     def _clock(self) -> Clock:
         in_time = not isinstance(self.robot, SimulatedConfig) or self.robot.realtime
@@ -109,8 +122,9 @@ class DeployCommand:
             env = from_json(loaded.env, "env")
         return replace(self.robot, env=env).build(clock)
 
-    @contextmanager
-    def _session(self, loaded: Loaded, robot: Robot, clock: Clock, out: Path) -> Iterator[Session]:
+    def _recorder(self, loaded: Loaded, robot: Robot, out: Path) -> SessionRecorder:
+        """The recording, in a folder that is made once nothing stands in the way of the session."""
+        out.mkdir(parents=True)
         header = {
             "spec": loaded.predictor.spec.to_json(),
             "robot": {"targets": {group: asdict(target) for group, target in robot.targets.items()}},
@@ -118,27 +132,26 @@ class DeployCommand:
             "mode": self.mode,
             "imitate_version": __version__,
         }
-        journal = SessionRecorder(out / RECORDING, header)
-        try:
-            config = replace(self.session, seed=self.seed)
-            session = Session(loaded, robot, self.robot.limits, self.mode, config, journal, clock)
-            try:
-                yield session
-            finally:
-                session.close()
-        finally:
-            journal.close()
+        return SessionRecorder(out / RECORDING, header)
 
-    def _attempts(self, session: Session, robot: Robot, progress: Progress) -> list[dict[str, Any]]:
+    def _attempts(
+        self, session: Session, robot: Robot, is_ending: Callable[[], bool], progress: Progress
+    ) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        with progress.task(self.mode, self.attempts, "attempts") as task:
+        who = self.arm or f"{self.mode}, nothing is sent"
+        with (
+            progress.task(self.mode, self.attempts, "attempts") as task,
+            keys(_keys(session, who)) as is_heard,
+        ):
+            if is_heard:
+                progress.say("space: stop   p: pause   g: go on   Ctrl-C: come to rest and end")
             for number in range(self.attempts):
-                session.arm(self.arm or f"{self.mode}, nothing is sent")
+                session.arm(who)
                 if isinstance(robot, SimulatedRobot):
                     robot.begin(self.seed + number)
-                found.append(_one(session, robot, self.longest_s, self.seed + number))
+                found.append(_one(session, robot, is_ending, self.longest_s, self.seed + number))
                 task.advance(1, _note(found))
-                if session.supervisor.state is not State.IDLE:
+                if is_ending() or session.supervisor.state is not State.IDLE:
                     # A fault is left by a person only.
                     break
         return found
@@ -155,13 +168,28 @@ class DeployCommand:
         }
 
 
-def _one(session: Session, robot: Robot, longest_s: float, seed: int) -> dict[str, Any]:
+def _one(
+    session: Session, robot: Robot, is_ending: Callable[[], bool], longest_s: float, seed: int
+) -> dict[str, Any]:
     if not isinstance(robot, SimulatedRobot):
-        session.attempt(lambda: False, longest_s)
+        session.attempt(is_ending, longest_s)
         return {}
-    session.attempt(lambda: robot.progress.is_over, longest_s)
+    session.attempt(lambda: robot.progress.is_over or is_ending(), longest_s)
     how = robot.progress
     return {"seed": seed, "success": how.success, "score": how.score, "steps": how.steps}
+
+
+def _keys(session: Session, who: str) -> dict[str, Callable[[], None]]:
+    def go_on() -> None:
+        # Pressed while there is nothing to go on from, it does nothing.
+        with suppress(RobotError):
+            session.go_on(who)
+
+    return {
+        " ": lambda: session.stop("stopped at the keyboard"),
+        "p": lambda: session.pause(who),
+        "g": go_on,
+    }
 
 
 def _note(attempts: list[dict[str, Any]]) -> str:
@@ -183,7 +211,7 @@ def _lines(result: dict[str, Any], out: Path) -> list[str]:
         counts = ", ".join(f"{rule} {n}" for rule, n in result["interventions"].items())
         lines.append(f"gate      {counts}")
     for name, label in (("latency_ms", "latency"), ("age_ms", "age"), ("late_ms", "late")):
-        if name in timings:
+        if name in timings and "late_ms" in timings:  # Simulated time knows no lateness, and says nothing.
             t = timings[name]
             lines.append(
                 f"{label:<9} {t['p50']:.1f} ms median, {t['p99']:.1f} ms 99 %, {t['max']:.1f} ms at most"

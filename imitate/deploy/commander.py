@@ -47,7 +47,7 @@ class Commander:
         self._log = StepLog(joined, journal, is_sending)
         self._sequence = itertools.count(1).__next__
         self._events, self._step = 0, -1
-        self._has_started = False
+        self._has_moved = self._is_placed = False
         self.who: Who = "policy"
 
     def tick(self, now_s: float, schedule: Schedule, stale: Sequence[str], pace: float) -> None:
@@ -75,15 +75,15 @@ class Commander:
         self._step = step
         if step >= 0:
             self._log.begin(schedule.observed_s(step), schedule.ends_s(step), snapshot)
-        if not self._has_started or not self._is_sending:
-            # What is not sent moves nothing: every step starts from where the robot really is.
+        if not self._is_placed or not self._is_sending:
+            # What is not sent moves nothing, and while it rested others may have moved the robot.
             self._start_here(snapshot, now_s)
 
     def _start_here(self, snapshot: Snapshot, now_s: float) -> None:
         self._gate.reset()
         for group, setpoints in self._setpoints.items():
             setpoints.start(_moved(snapshot.measured[group].value, setpoints.size), now_s)
-        self._has_started = True
+        self._has_moved = self._is_placed = True
 
     def _act(self, step: int, snapshot: Snapshot, now_s: float, schedule: Schedule, pace: float) -> None:
         actions = self._plan.actions(step, CHUNK_STEPS) if step >= 0 else []
@@ -141,8 +141,8 @@ class Commander:
         """Not running: hold where the robot was moving, and plan anew once it runs again."""
         self._log.drop()
         self._plan.forget(schedule.seen(now_s))
-        self._step, self.who = -1, "policy"
-        if self._has_started and self._guard.supervisor.state in (State.HOLD, State.FAULT):
+        self._step, self.who, self._is_placed = -1, "policy", False
+        if self._has_moved and self._guard.supervisor.state in (State.HOLD, State.FAULT):
             self._hold(snapshot, now_s)
 
     def _hold(self, snapshot: Snapshot, now_s: float, but: frozenset[str] = frozenset()) -> None:

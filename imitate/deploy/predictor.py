@@ -16,7 +16,7 @@ from imitate.spec import DataSpec
 
 ZIP = b"PK\x03\x04"
 OBSERVATIONS = "observations.npz"
-WARM_UP_RUNS = 30
+WARM_UP_RUNS = 10
 """The first runs are slower, and the robot may be armed as soon as the policy is loaded."""
 
 
@@ -58,6 +58,14 @@ class _CheckpointPredictor:
         self.spec: DataSpec = policy.spec
         self.obs_steps: int = policy.horizons.obs_steps
         self.action_steps: int = policy.horizons.action_steps
+
+    def warm_up(self) -> None:
+        """Infer some times from nothing."""
+        blank = {
+            key: np.zeros((self.obs_steps, *array.shape), array.dtype) for key, array in self.spec.obs.items()
+        }
+        for _ in range(WARM_UP_RUNS):
+            self.predict(blank, np.random.default_rng(0))
 
     def predict(self, obs: Obs, rng: np.random.Generator) -> np.ndarray:
         """See Predictor."""
@@ -116,4 +124,6 @@ def _from_checkpoint(file: Path) -> Loaded:
         "checkpoint_hash": checkpoint_hash(loaded.file),
         "data_hash": loaded.info.data_hash,
     }
-    return Loaded(_CheckpointPredictor(loaded.policy), origin, loaded.info.env)
+    predictor = _CheckpointPredictor(loaded.policy)
+    predictor.warm_up()
+    return Loaded(predictor, origin, loaded.info.env)

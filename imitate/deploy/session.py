@@ -86,6 +86,10 @@ class Session:
             return VirtualInference(self._predictor, config.seed, config.added_delay_s)
         return InferenceThread(self._predictor, config.seed, config.added_delay_s)
 
+    def record(self, journal: Journal) -> None:
+        """Tell `journal` everything from now on; the session closes it."""
+        self._journal = journal
+
     def counts(self) -> dict[str, int]:
         """How often the gate intervened, by rule."""
         return dict(self._gate.counts)
@@ -95,6 +99,23 @@ class Session:
         if self.supervisor.state is State.DISCONNECTED:
             self.supervisor.connect(self._clock.now())
         self.supervisor.arm(self._clock.now(), by)
+
+    def stop(self, why: str) -> None:
+        """Stop at once, until a person arms again; from any thread."""
+        self.supervisor.fault(self._clock.now(), why)
+
+    def pause(self, by: str) -> None:
+        """Hold until somebody resumes; from any thread."""
+        self.supervisor.hold(self._clock.now(), f"paused by {by}")
+
+    def go_on(self, by: str) -> None:
+        """End a hold, or after a stop arm and start again; RobotError where there is nothing of either."""
+        now_s = self._clock.now()
+        if self.supervisor.state is State.HOLD:
+            self.supervisor.resume(now_s, by)
+            return
+        self.supervisor.arm(now_s, by)
+        self.supervisor.start(now_s)
 
     def attempt(self, is_done: Callable[[], bool], longest_s: float) -> None:
         """Run until `is_done` or for `longest_s`; the session must be armed, and is idle or stopped after it.
