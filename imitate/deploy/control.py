@@ -19,6 +19,9 @@ from imitate.errors import ConfigError, ImitateError
 
 Mode = Literal["dry-run", "shadow", "run"]
 
+TIMINGS_S = 1.0
+"""How often the times of ticks and inference go into the recording."""
+
 SILENT_STEPS = 3
 """An observing half that has not looked for so many control steps is as bad as a robot that says nothing."""
 
@@ -62,7 +65,8 @@ class Control:
         start_s: float,
     ) -> None:
         self._guard, self._inference = guard, inference
-        self.timings = timings
+        self.timings, self._journal = timings, journal
+        self._told_s = start_s
         self.tick_s = 1.0 / config.command_rate_hz
         self.schedule = Schedule(start_s, joined.period_s, config.answer_within * joined.period_s)
         deltas = Deltas.of(predictor.spec.action, joined.targets)
@@ -100,6 +104,13 @@ class Control:
             self.timings.latency_s.append(chunk.latency_s)
             self._plan.take(chunk, self.schedule.next(now_s))
         self._commander.tick(now_s, self.schedule, self._unseen(now_s), self._observer.pace)
+        if now_s - self._told_s >= TIMINGS_S:
+            self.tell_timings(now_s)
+
+    def tell_timings(self, now_s: float) -> None:
+        """Record the times since this was last done, at the latest when the attempt ends."""
+        self._told_s = now_s
+        self._journal.event(now_s, "timings", self.timings.take_fresh())
 
     def _unseen(self, now_s: float) -> tuple[str, ...]:
         seen_s = self._observer.seen_s

@@ -29,6 +29,7 @@ def drive_virtually(
             step += 1
         control.tick(clock.now())
         tick += 1
+    control.tell_timings(clock.now())
 
 
 def drive_in_real_time(control: Control, is_done: Callable[[float], bool]) -> None:
@@ -47,6 +48,7 @@ def drive_in_real_time(control: Control, is_done: Callable[[float], bool]) -> No
         stop.set()
         watching.join(timeout=5.0)
         sys.setswitchinterval(before)
+        control.tell_timings(time.monotonic())
 
 
 def _observe_until(control: Control, stop: threading.Event) -> None:

@@ -11,6 +11,24 @@ KEPT = 100_000
 """Of each quantity so many are kept, the newest: 17 minutes at 100 Hz."""
 
 
+class Times(deque[float]):
+    """The newest times in s, and which of them are not yet recorded."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=KEPT)
+        self._fresh: list[float] = []
+
+    def append(self, value: float) -> None:
+        """Add the newest."""
+        super().append(value)
+        self._fresh.append(value)
+
+    def take_fresh(self) -> list[float]:
+        """Those that came since this was last asked."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+
 @dataclass
 class Timings:
     """Counts and times in s of one session.
@@ -21,10 +39,10 @@ class Timings:
     dropped.
     """
 
-    late_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-    busy_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-    latency_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-    age_s: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    late_s: Times = field(default_factory=Times)
+    busy_s: Times = field(default_factory=Times)
+    latency_s: Times = field(default_factory=Times)
+    age_s: Times = field(default_factory=Times)
     counts: Counter[str] = field(default_factory=Counter)
 
     def tick(self, late_s: float, busy_s: float, period_s: float) -> None:
@@ -38,16 +56,25 @@ class Timings:
         """The longest of the last ten latencies, 0 before there was one (as in arXiv 2506.07339)."""
         return max(list(self.latency_s)[-10:], default=0.0)
 
+    def take_fresh(self) -> dict[str, list[float]]:
+        """All times in ms that came since this was last asked, to the microsecond."""
+        return {
+            name: [round(1000.0 * value, 3) for value in values.take_fresh()]
+            for name, values in self._times().items()
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Median, 99th percentile and largest of each time in ms, and the counts."""
-        times: Mapping[str, deque[float]] = {
+        found: dict[str, Any] = {name: _summary(values) for name, values in self._times().items() if values}
+        return {**found, "counts": dict(self.counts)}
+
+    def _times(self) -> Mapping[str, Times]:
+        return {
             "late_ms": self.late_s,
             "busy_ms": self.busy_s,
             "latency_ms": self.latency_s,
             "age_ms": self.age_s,
         }
-        found: dict[str, Any] = {name: _summary(values) for name, values in times.items() if values}
-        return {**found, "counts": dict(self.counts)}
 
 
 def _summary(seconds: deque[float]) -> dict[str, float]:

@@ -60,6 +60,8 @@ class SimulatedRobot:
         self._kept = np.zeros(len(self._names))
         self._arrived_s = self._next_s = 0.0
         self.progress = Progress(0, False, 0.0, True)
+        self.played: list[tuple[int, list[np.ndarray]]] = []
+        """Of every episode the seed and the actions (Da,) taken: enough to play it again."""
         self._thread: threading.Thread | None = None
         self._is_closed = threading.Event()
 
@@ -91,6 +93,7 @@ class SimulatedRobot:
         """Start the episode of `seed`; the first control step is due one period from now."""
         with self._lock:
             self._obs, info = self._env.reset(seed=seed)
+            self.played.append((seed, []))
             self._newest.clear()
             self._kept[:] = self._resting()
             self._arrived_s = self._clock.now()
@@ -162,6 +165,7 @@ class SimulatedRobot:
                 action[columns] = self._as_action(target, value)
                 if target.meaning == "absolute" and target.kind not in ("twist", "joint_velocity"):
                     self._kept[columns] = action[columns]
+        self.played[-1][1].append(action)
         self._obs, _, terminated, truncated, info = self._env.step(action)
         self._arrived_s = self._next_s
         self._next_s += self.period_s
