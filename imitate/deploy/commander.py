@@ -126,7 +126,7 @@ class Commander:
     def _pass(self, proposed: Command, snapshot: Snapshot, now_s: float, who: Who) -> None:
         """Through the gate and out; what the gate refuses makes the robot hold."""
         decision = self._gate.check(proposed, snapshot, now_s)
-        self._tell(decision.interventions)
+        self._tell(decision.interventions, proposed)
         if decision.command is None:
             why = decision.interventions[-1]
             # A tick that follows a late one too soon is left out; nothing is wrong with the robot.
@@ -157,9 +157,14 @@ class Commander:
         self._timings.counts["commands sent" if is_sent else "commands not sent"] += 1
         self._journal.command(now_s, command, is_sent, who)
 
-    def _tell(self, interventions: Sequence[Intervention]) -> None:
+    def _tell(self, interventions: Sequence[Intervention], proposed: Command) -> None:
         for found in interventions:
-            values = {"group": found.group, "rule": found.rule, "detail": found.detail}
+            values = {
+                "group": found.group,
+                "rule": found.rule,
+                "detail": found.detail,
+                "proposed": proposed.values,
+            }
             self._journal.event(found.time_s, "intervention", values)
 
     def _tell_transitions(self) -> None:
