@@ -109,6 +109,17 @@ def is_mcap(path: Path) -> bool:
         return file.read(len(MAGIC)) == MAGIC
 
 
+def holds_session(path: Path) -> bool:
+    """Whether the file is a session of imitate deploy; raises MissingExtraError where MCAP cannot be read."""
+    if not is_mcap(path):
+        return False
+    try:
+        SessionFile(path)
+    except DataError:
+        return False
+    return True
+
+
 @functools.cache
 def _typestore() -> Any:
     """Made once: it takes a third of a second."""

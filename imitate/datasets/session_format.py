@@ -1,7 +1,8 @@
 """What the MCAP file of a deploy session holds, for those who write it and those who read it.
 
     metadata "imitate"               one record, first in the file, every value JSON: the header that the
-                                     session began with, `format`, and `clock` {monotonic_ns, wall_ns}
+                                     session began with, `format`, and `clock` {monotonic_ns, wall_ns};
+                                     `max_age_s` {"observations.<name>": s} is what import goes by
     /imitate/observations/<name>     what the policy sees, by the names of its DataSpec
     /imitate/measured/<group>        joint positions, or the pose of the tool
     /imitate/takeover/<group>        what a person commands

@@ -21,7 +21,7 @@ from imitate.errors import DataError
 from imitate.types import DataSpec, Episode
 
 MIXED = "policy, corrected by a person"
-# The age of observations, in control periods, where the robot's description names none.
+# The age of observations, in control periods, where the session names none.
 DEFAULT_AGE = 3.0
 
 
@@ -191,9 +191,9 @@ def _require_steps(path: Path, file: SessionFile, contents: _Contents, sent: lis
 
 
 def _max_ages(header: Mapping[str, Any], spec: DataSpec) -> dict[str, float]:
-    described = (header.get("robot") or {}).get("observations") or {}
+    told = header.get("max_age_s") or {}
     default = DEFAULT_AGE / (spec.rate_hz or 1.0)
-    return {key: float((described.get(key) or {}).get("max_age_s") or default) for key in spec.obs}
+    return {key: float(told.get(f"observations.{key}", default)) for key in spec.obs}
 
 
 def _why(split: Split, sent: list[Record], spec: DataSpec) -> str:

@@ -23,12 +23,17 @@ SPEC = DataSpec(
     ArraySpec((2,), names=JOINTS, units=("rad", "rad")),
     RATE_HZ,
 )
+TARGET: dict[str, Any] = {
+    "kind": "joint_position",
+    "topic": "/commands",
+    "action": list(JOINTS),
+    "form": "values",
+    "names": list(JOINTS),
+}
 HEADER: dict[str, Any] = {
     "spec": SPEC.to_json(),
-    "robot": {
-        "targets": {"arm": {"kind": "joint_position", "names": list(JOINTS)}},
-        "observations": {"joints": {"max_age_s": 0.15}, "camera": {"max_age_s": 0.25}},
-    },
+    "robot": {"targets": {"arm": TARGET}},
+    "max_age_s": {"observations.joints": 0.15, "observations.camera": 0.25},
     "policy_hash": "abc",
     "mode": "run",
     "imitate_version": "0",

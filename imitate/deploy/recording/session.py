@@ -42,12 +42,13 @@ Source = Literal["policy", "person", "hold"]
 class SessionRecorder:
     """Writes a session to `path` in the format of imitate.datasets.session_format.
 
-    header: JSON values; "spec" (DataSpec.to_json()) is needed, as it names what is recorded, "robot" (the
-    description as a mapping) names the joints of groups; "policy_hash", "bundle_hash", "mode" and
-    "imitate_version" say where the session came from. Times are local monotonic s. Every method returns at
-    once and may be called from any thread; arrays must not change afterwards. What does not fit the queue is
-    lost and counted in `dropped`; what the disk refuses ends the recording, and `failure` says why. After a
-    kill the file holds all but the last half second.
+    header: JSON values; "spec" (DataSpec.to_json()) is needed, as it names what is recorded, "robot" (with
+    "targets", each as a mapping) names the joints of groups, "max_age_s" (Robot.max_age_s) is what import
+    goes by; "policy_hash", "bundle_hash", "mode" and "imitate_version" say where the session came from.
+
+    Times are local monotonic s. Every method returns at once and may be called from any thread; arrays must
+    not change afterwards. What does not fit the queue is lost and counted in `dropped`; what the disk refuses
+    ends the recording, and `failure` says why. After a kill the file holds all but the last half second.
     """
 
     def __init__(self, path: str | Path, header: Mapping[str, Any]) -> None:
