@@ -44,7 +44,7 @@ from imitate.deploy.robot import Robot, RobotConfig
 from imitate.deploy.safety.state_machine import State
 from imitate.deploy.session import Session, SessionConfig
 from imitate.errors import ConfigError, RobotError, nearest
-from imitate.parts import from_json
+from imitate.parts import from_json, to_json
 from imitate.progress import Progress
 
 RECORDING, RESULT = "session.mcap", "session.json"
@@ -131,6 +131,8 @@ class DeployCommand:
             "policy": dict(loaded.origin),
             "mode": self.mode,
             "imitate_version": __version__,
+            "max_age_s": dict(robot.max_age_s),
+            "settings": to_json(self),
         }
         return SessionRecorder(out / RECORDING, header)
 
