@@ -1,0 +1,29 @@
+"""The benchmark of inference in small: its rows."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+SCRIPT = Path(__file__).parents[2] / "scripts/benchmarks/inference"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from /proc")
+def test_quick_run_writes_rows(tmp_path: Path) -> None:
+    out = tmp_path / "inference.json"
+    command = [sys.executable, str(SCRIPT), "--quick", "--policies", "bc", "--json", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(out.read_text())}
+    p99 = rows["inference bc p99 (baseline: PyTorch)"]
+    assert set(p99) == {"name", "value", "unit", "baseline", "ratio", "command", "device"}
+    assert p99["value"] > 0 and p99["unit"] == "ms"
+    assert p99["ratio"] == pytest.approx(p99["baseline"] / p99["value"], abs=0.02, rel=0.02)
+    assert 0 < rows["inference bc memory"]["value"] < 300
+    assert rows["inference bc control period / p99"]["ratio"] > 1
