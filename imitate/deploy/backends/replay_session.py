@@ -126,6 +126,5 @@ def _under(root: str, readings: Mapping[str, Reading]) -> dict[str, Reading]:
 
 def _target(fields: Mapping[str, Any]) -> Target:
     """A target of what `dataclasses.asdict` and JSON made of it."""
-    return Target(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    )
+    found: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return Target(**found)
