@@ -21,7 +21,7 @@ from imitate.parts import TARGET, from_json
 CONFIG_MODULE = "imitate.configs"
 OPEN_KEYS = {"rollout": "policy"}
 """Keys of a command under which anything may stand: what fits, another file (a checkpoint) says."""
-FILE_KEYS = {"deploy": "policy", "robot": "policy"}
+FILE_KEYS = {"deploy": "policy", "robot_check": "policy"}
 """Keys of a command that name a file, though a configuration group has the same name."""
 
 
