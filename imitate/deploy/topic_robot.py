@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from dataclasses import replace
 
 from imitate.deploy import messages
 from imitate.deploy.check import check

@@ -59,7 +59,7 @@ def test_with_a_urdf_its_limits_are_complete(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in REAL if name != "moveit_servo"])
 def test_without_a_urdf_a_real_arm_is_refused(name: str) -> None:
     made = config(name)
-    with pytest.raises(ConfigError, match="limits"):
+    with pytest.raises(ConfigError, match="URDF"):
         made.limits.for_targets(made.description.targets, PERIOD_S, None)
 
 
