@@ -7,7 +7,7 @@ from imitate.deploy.commander import Commander
 from imitate.deploy.fit import Join
 from imitate.deploy.guard import Guard
 from imitate.deploy.inference import Inference, Predictor
-from imitate.deploy.journal import Journal
+from imitate.deploy.journal import Journal, Who
 from imitate.deploy.late_deltas import Deltas
 from imitate.deploy.observer import Observer
 from imitate.deploy.plan import Plan, Schedule
@@ -85,7 +85,7 @@ class Control:
         )
 
     @property
-    def who(self) -> str:
+    def who(self) -> Who:
         """Who acts: policy or person."""
         return self._commander.who
 

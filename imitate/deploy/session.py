@@ -12,7 +12,7 @@ from imitate.deploy.drivers import drive_in_real_time, drive_virtually
 from imitate.deploy.fit import join
 from imitate.deploy.guard import Guard
 from imitate.deploy.inference import Inference, InferenceThread, VirtualInference
-from imitate.deploy.journal import Journal
+from imitate.deploy.journal import Journal, Who
 from imitate.deploy.predictor import Loaded
 from imitate.deploy.robot import Robot
 from imitate.deploy.safety.ages import AgeGate, EmergencyStop
@@ -78,6 +78,7 @@ class Session:
         self._familiar = _familiarity(loaded, config.familiar)
         self.supervisor = Supervisor(config.resume_after_s)
         self.timings = Timings()
+        self._current: Control | None = None
         self._inference = self._start_inference()
 
     def _start_inference(self) -> Inference:
@@ -89,6 +90,11 @@ class Session:
     def record(self, journal: Journal) -> None:
         """Tell `journal` everything from now on; the session closes it."""
         self._journal = journal
+
+    @property
+    def who(self) -> Who:
+        """Who acts, or acted last."""
+        return self._current.who if self._current else "policy"
 
     def counts(self) -> dict[str, int]:
         """How often the gate intervened, by rule."""
@@ -124,7 +130,7 @@ class Session:
         """
         self._wait_for_sight()
         now_s = self._clock.now()
-        control = self._control(now_s)
+        self._current = control = self._control(now_s)
         self._journal.event(now_s, "episode", {})
         self.supervisor.start(now_s)
         ends_s = now_s + longest_s
