@@ -295,7 +295,9 @@ def spoiled(episode: Episode, fault: str, group: str, command: Command, snapshot
         jumps = group in ("arm", "flange") and len(episode.histories[group].rows) > 0
         is_started = jumps and now - episode.sent_s[group] <= 2 * episode.h
         is_moving = is_started and not episode.histories[group].was_held
-        return command, measured(value=reading.value + 0.7), now, is_moving
+        places = 3 if group in ("tool", "flange") else len(reading.value)
+        shift = np.where(np.arange(len(reading.value)) < places, 0.7, 0.0)
+        return command, measured(value=reading.value + shift), now, is_moving
     if fault == "measured outside":
         return command, measured(value=reading.value + 100.0), now, group in ("arm", "wheels", "chunks")
     if fault == "times nan":

@@ -26,7 +26,8 @@ from imitate.deploy.safety.filters import (
 )
 from imitate.deploy.safety.gripper import GripperFilter
 from imitate.deploy.safety.joints import Findings, GroupFilter, Measured, PositionFilter, Sent, VelocityFilter
-from imitate.deploy.safety.tool import PoseFilter, TwistFilter
+from imitate.deploy.safety.pose import PoseFilter
+from imitate.deploy.safety.tool import TwistFilter
 from imitate.deploy.safety.trajectory import TrajectoryFilter
 
 PACE_TOLERANCE = 0.9

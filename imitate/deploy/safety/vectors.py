@@ -2,6 +2,7 @@
 
 import math
 
+from imitate.deploy.safety.by_kind import ToolLimits
 from imitate.deploy.safety.rotation import Vector
 
 HALVINGS = 7
@@ -26,6 +27,46 @@ def approached(before: Vector, wanted: Vector, most: float) -> Vector:
     if reachable is change:
         return wanted
     return before[0] + reachable[0], before[1] + reachable[1], before[2] + reachable[2]
+
+
+def can_reach(before: Vector, asked: Vector, fastest: float, most: float) -> bool:
+    """Whether `asked` is allowed, and no more than `most` away from `before`."""
+    return math.hypot(*asked) <= fastest and math.dist(before, asked) <= most
+
+
+def closing_in(way: Vector, course: Vector, acceleration: float, period: float) -> Vector:
+    """The velocity that makes up for `way` so that it can go over into the target's own velocity `course`.
+
+    The largest v with v h + v²/(2 a) no longer than the way: after the next setpoint braking still fits.
+    """
+    apart = (way[0] - course[0] * period, way[1] - course[1] * period, way[2] - course[2] * period)
+    slack = acceleration * period
+    fastest = math.sqrt(slack * slack + 2 * acceleration * math.hypot(*apart)) - slack
+    nearer = shortened(scaled(apart, 1 / period), fastest)
+    return course[0] + nearer[0], course[1] + nearer[1], course[2] + nearer[2]
+
+
+def clip_place(place: Vector, limits: ToolLimits) -> Vector:
+    """The nearest place inside of the workspace."""
+    x, y, z = (min(max(p, a), b) for p, a, b in zip(place, limits.low, limits.high, strict=True))
+    return x, y, z
+
+
+def way_between(start: Vector, end: Vector) -> Vector:
+    """From `start` to `end`."""
+    return end[0] - start[0], end[1] - start[1], end[2] - start[2]
+
+
+def scaled(vector: Vector, factor: float) -> Vector:
+    """`vector` times `factor`."""
+    return vector[0] * factor, vector[1] * factor, vector[2] * factor
+
+
+def onward(position: Vector, velocity: Vector, period: float) -> Vector:
+    """Where a constant velocity leads in one period."""
+    px, py, pz = position
+    vx, vy, vz = velocity
+    return px + vx * period, py + vy * period, pz + vz * period
 
 
 def stopping_inside(

@@ -7,7 +7,7 @@ from adversary import FAULTS, KINDS, Episode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from imitate.deploy.safety import axis, filters, gate, gripper, joints, tool, trajectory
+from imitate.deploy.safety import axis, filters, gate, gripper, joints, pose, tool, trajectory
 
 STREAMED = ("arm", "wheels", "tool", "flange", "fingers")
 
@@ -93,12 +93,12 @@ BROKEN = {
     "jerk of wheels": ("wheels", (axis, "limit_jerk", unchanged)),
     "twist length": ("tool", (tool, "shortened", unchanged)),
     "twist acceleration": ("tool", (tool, "approached", as_wanted)),
-    "pose length": ("flange", (tool, "shortened", unchanged)),
-    "pose acceleration": ("flange", (tool, "_followed", as_wanted)),
+    "pose length": ("flange", (pose, "shortened", unchanged)),
+    "pose acceleration": ("flange", (pose, "approached", as_wanted)),
     "pose workspace": (
         "flange",
-        (tool, "clip_place", unchanged),
-        (tool, "stopping_inside", lambda position, before, wanted, *_: wanted),
+        (pose, "clip_place", unchanged),
+        (pose, "stopping_inside", lambda position, before, wanted, *_: wanted),
     ),
     "gripper range": ("fingers", (gripper, "clip_opening", unchanged)),
     "gripper speed": ("fingers", (gripper, "limit_change", as_wanted)),
