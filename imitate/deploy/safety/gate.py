@@ -107,6 +107,7 @@ class SafetyGate:
         are repeated; grippers keep what was sent last. Positions that we never commanded get none.
         """
         commands = []
+        now_s = now_s if math.isfinite(now_s) else self._last_s
         for group in self._groups.values():
             if 0 <= now_s - group.sent_s < (1 - PACE_TOLERANCE) * self._period:
                 continue
@@ -183,9 +184,8 @@ class SafetyGate:
 
     def _numbered(self, group: _Group, sent: Sent, now_s: float, is_held: bool) -> Command:
         bounds = group.bounds
-        if math.isfinite(now_s):
-            group.sent_s = now_s
-            group.next_s = max(group.next_s, now_s) + self._period
+        group.sent_s = now_s
+        group.next_s = max(group.next_s, now_s) + self._period
         self._sequence += 1
         group.is_held = is_held
         return Command(

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 from imitate.deploy.safety.by_kind import JointLimits
 from imitate.errors import ConfigError
 
-LARGEST_TEXT = 16 * 2**20
+LARGEST_TEXT = 4 * 2**20
 """Characters; descriptions with their meshes beside them have less than one million."""
 
 MOVABLE = ("revolute", "prismatic", "continuous")
@@ -34,7 +34,7 @@ def _parse(text: str) -> ElementTree.Element:
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ConfigError("URDF: it declares a document type or entities, which are not read: remove them")
     try:
-        root = ElementTree.fromstring(text.encode() if text.lstrip().startswith("<?xml") else text)
+        root = ElementTree.fromstring(text.strip())
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise ConfigError(f"URDF: it cannot be parsed as XML: {error}") from error
     if root.tag != "robot":
