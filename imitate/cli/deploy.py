@@ -38,6 +38,7 @@ from imitate.deploy.backends.simulated import SimulatedConfig, SimulatedRobot
 from imitate.deploy.clock import Clock, RealClock, VirtualClock
 from imitate.deploy.control import Mode
 from imitate.deploy.journal import NoJournal
+from imitate.deploy.live import Live
 from imitate.deploy.predictor import Loaded, load_predictor
 from imitate.deploy.recording.session import SessionRecorder
 from imitate.deploy.robot import Robot, RobotConfig
@@ -93,9 +94,10 @@ class DeployCommand:
             config = replace(self.session, seed=self.seed)
             session = Session(loaded, robot, self.robot.limits, self.mode, config, NoJournal(), clock)
             try:
-                session.record(self._recorder(loaded, robot, out))
+                recorder = self._recorder(loaded, robot, out)
+                session.record(recorder)
                 with told_to_end() as is_ending:
-                    attempts = self._attempts(session, robot, is_ending, progress)
+                    attempts = self._attempts(session, robot, recorder, is_ending, progress)
                 result = self._result(loaded, session, attempts)
             finally:
                 session.close()
@@ -137,12 +139,18 @@ class DeployCommand:
         return SessionRecorder(out / RECORDING, header)
 
     def _attempts(
-        self, session: Session, robot: Robot, is_ending: Callable[[], bool], progress: Progress
+        self,
+        session: Session,
+        robot: Robot,
+        recorder: SessionRecorder,
+        is_ending: Callable[[], bool],
+        progress: Progress,
     ) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         who = self.arm or f"{self.mode}, nothing is sent"
         with (
             progress.task(self.mode, self.attempts, "attempts") as task,
+            Live(session, task, lambda: _note(found), lambda: _trouble(recorder)),
             keys(_keys(session, who)) as is_heard,
         ):
             if is_heard:
@@ -197,6 +205,11 @@ def _keys(session: Session, who: str) -> dict[str, Callable[[], None]]:
 def _note(attempts: list[dict[str, Any]]) -> str:
     judged = [a["success"] for a in attempts if "success" in a]
     return f"success {sum(judged)}/{len(judged)}" if judged else ""
+
+
+def _trouble(recorder: SessionRecorder) -> str:
+    lost = f"{recorder.dropped} calls were not recorded" if recorder.dropped else ""
+    return recorder.failure or lost
 
 
 def _new_folder(out: str | None) -> Path:
