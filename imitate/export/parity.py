@@ -9,16 +9,17 @@ from torch import Tensor
 
 from imitate.errors import BundleError
 from imitate.export.tracing import Acting
-from imitate.progress import Progress
+from imitate.progress import Progress, Task
 from imitate.runtime.policy import ACTION, NOISE, OBS_PREFIX, BundlePolicy
-from imitate.types import DataSpec
 
 SHARE_OF_RANGE = 1e-4
 """Largest error allowed, as a share of the range of each action element."""
 
 UNDECIDED_SHARE = 0.01
-NUDGE = 1e-5
-"""A change of noise that turns a choice between two modes only where it hangs by a thread."""
+JUMP = 1e-3
+NUDGES = -1e-5, -1e-6, 1e-6, 1e-5
+"""Where an error is a JUMP, as a share of the range, and noise changed by one of NUDGES makes the policy
+jump, too, rounding decided between two modes: at most so large a share of observations may be so."""
 
 FEWEST_PAIRS, GOLDEN_PAIRS = 8, 16
 STEADY = 1e-4, 0.01
@@ -53,30 +54,13 @@ def compare(
     Raises BundleError, naming the action element and its error, for the first chunk that differs by more than
     SHARE_OF_RANGE, where that is not for an undecided choice.
     """
-    found = Parity(0, np.zeros(len(scale)))
-    generator = torch.Generator().manual_seed(0)
-    pairs: list[dict[str, np.ndarray]] = []
+    comparison = _Comparison(acting, exported, scale, count)
     with progress.task("comparing", count, "observations") as task:
         for batch in batches:
-            rows = min(len(next(iter(batch.values()))), count - found.observations)
-            obs = {key: value[:rows] for key, value in batch.items()}
-            noise = torch.randn(rows, acting.noise_size, generator=generator)
-            expected = reference(acting, obs, noise)
-            for row in range(rows):
-                _compare_row(acting, exported, found, scale, _row(obs, row), noise[row], expected[row])
-                task.advance()
-            if len(pairs) < GOLDEN_PAIRS:
-                share = GOLDEN_PAIRS if rows == count else GOLDEN_PAIRS // 4
-                pairs += _steady(acting, obs, noise, expected, scale)[:share]
-            if found.observations >= count:
+            comparison.add(batch, task)
+            if comparison.found.observations >= count:
                 break
-    if len(pairs) < FEWEST_PAIRS:
-        raise BundleError(
-            f"only {len(pairs)} of the observations compared give actions that do not hang on the fourth "
-            f"decimal of the noise, expected at least {FEWEST_PAIRS} to record; is the policy trained?"
-        )
-    found.golden = _stacked(pairs[:GOLDEN_PAIRS])
-    return found
+    return comparison.finished()
 
 
 def reference(acting: Acting, obs: Mapping[str, Tensor], noise: Tensor) -> np.ndarray:
@@ -86,71 +70,81 @@ def reference(acting: Acting, obs: Mapping[str, Tensor], noise: Tensor) -> np.nd
     return chunk
 
 
-def _compare_row(
-    acting: Acting,
-    exported: BundlePolicy,
-    found: Parity,
-    scale: np.ndarray,
-    obs: Mapping[str, Tensor],
-    noise: Tensor,
-    expected: np.ndarray,
-) -> None:
-    chunk = exported.predict_with({key: value[0].numpy() for key, value in obs.items()}, noise.numpy())
-    error = np.abs(chunk - expected).max(axis=0) / scale
-    found.observations += 1
-    if (error <= SHARE_OF_RANGE).all():
-        found.worst = np.maximum(found.worst, error)
-    elif _is_undecided(acting, obs, noise, chunk, scale):
-        found.undecided += 1
-    else:
-        raise _failure(acting.policy.spec, found, error)
-    if found.undecided > max(1, UNDECIDED_SHARE * found.observations):
-        raise _failure(acting.policy.spec, found, error)
+class _Comparison:
+    """A comparison under way."""
 
+    def __init__(self, acting: Acting, exported: BundlePolicy, scale: np.ndarray, count: int) -> None:
+        self.acting, self.exported, self.scale, self.count = acting, exported, scale, count
+        self.found = Parity(0, np.zeros(len(scale)))
+        self._pairs: list[dict[str, np.ndarray]] = []
+        self._generator = torch.Generator().manual_seed(0)
 
-def _is_undecided(
-    acting: Acting, obs: Mapping[str, Tensor], noise: Tensor, chunk: np.ndarray, scale: np.ndarray
-) -> bool:
-    """Whether the policy would give `chunk`, too, were the noise a hair different."""
-    nudged = torch.stack([noise - NUDGE, noise + NUDGE])
-    others = reference(
-        acting, {key: value.repeat(2, *[1] * (value.ndim - 1)) for key, value in obs.items()}, nudged
-    )
-    errors = np.abs(others - chunk).max(axis=1) / scale
-    # The nudge itself moves a chunk a little.
-    return bool((errors <= SHARE_OF_RANGE + 100 * NUDGE).all(axis=1).any())
+    def add(self, batch: Mapping[str, Tensor], task: Task) -> None:
+        """Compare as many rows of `batch` as are still asked for."""
+        rows = min(len(next(iter(batch.values()))), self.count - self.found.observations)
+        obs = {key: value[:rows] for key, value in batch.items()}
+        noise = torch.randn(rows, self.acting.noise_size, generator=self._generator)
+        expected = reference(self.acting, obs, noise)
+        for row in range(rows):
+            alone = {key: value[row : row + 1] for key, value in obs.items()}
+            self._compare(alone, noise[row], expected[row])
+            task.advance()
+        if len(self._pairs) < GOLDEN_PAIRS:
+            share = GOLDEN_PAIRS if rows == self.count else GOLDEN_PAIRS // 4
+            self._pairs += self._steady(obs, noise, expected)[:share]
 
+    def finished(self) -> Parity:
+        """What was found; raises BundleError where too few rows can be recorded."""
+        if len(self._pairs) < FEWEST_PAIRS:
+            raise BundleError(
+                f"only {len(self._pairs)} of the observations compared give actions that do not hang on the "
+                f"fourth decimal of the noise, expected at least {FEWEST_PAIRS}; is the policy trained?"
+            )
+        pairs = self._pairs[:GOLDEN_PAIRS]
+        self.found.golden = {name: np.stack([pair[name] for pair in pairs]) for name in pairs[0]}
+        return self.found
 
-def _failure(spec: DataSpec, found: Parity, error: np.ndarray) -> BundleError:
-    worst = int(error.argmax())
-    name = spec.action.names[worst] if spec.action.names else worst
-    return BundleError(
-        f"the exported graph does not act as the policy: action {name!r} is off by {error[worst]:.2g} of its "
-        f"range at observation {found.observations}, expected at most {SHARE_OF_RANGE:g}; nothing was "
-        "written. Something in this policy cannot be exported: train another one, or report its settings"
-    )
+    def _compare(self, obs: Mapping[str, Tensor], noise: Tensor, expected: np.ndarray) -> None:
+        seen = {key: value[0].numpy() for key, value in obs.items()}
+        chunk = self.exported.predict_with(seen, noise.numpy())
+        error = np.abs(chunk - expected).max(axis=0) / self.scale
+        self.found.observations += 1
+        if (error <= SHARE_OF_RANGE).all():
+            self.found.worst = np.maximum(self.found.worst, error)
+            return
+        self.found.undecided += 1
+        many = self.found.undecided > max(1, UNDECIDED_SHARE * self.count)
+        if many or not error.max() > JUMP or not self._is_undecided(obs, noise, chunk):
+            raise self._failure(error)
 
+    def _is_undecided(self, obs: Mapping[str, Tensor], noise: Tensor, chunk: np.ndarray) -> bool:
+        """Whether the policy would give `chunk`, too, were the noise a hair different."""
+        nudged = torch.stack([noise + by for by in NUDGES])
+        repeated = {key: value.repeat(len(NUDGES), *[1] * (value.ndim - 1)) for key, value in obs.items()}
+        errors = np.abs(reference(self.acting, repeated, nudged) - chunk).max(axis=1) / self.scale
+        return bool((errors <= SHARE_OF_RANGE).all(axis=1).any())
 
-def _steady(
-    acting: Acting, obs: Mapping[str, Tensor], noise: Tensor, expected: np.ndarray, scale: np.ndarray
-) -> list[dict[str, np.ndarray]]:
-    """Inputs and outputs that do not hang on a choice which another processor might take otherwise."""
-    nudge, change = STEADY
-    moved = [np.abs(reference(acting, obs, noise + by) - expected) for by in (-nudge, nudge)]
-    steady = (np.maximum(*moved).max(axis=1) / scale <= change).all(axis=1)
-    return [
-        {
-            **{OBS_PREFIX + key: value[row].numpy() for key, value in obs.items()},
-            NOISE: noise[row].numpy(),
-            ACTION: expected[row],
-        }
-        for row in np.flatnonzero(steady)
-    ]
+    def _failure(self, error: np.ndarray) -> BundleError:
+        action, worst = self.acting.policy.spec.action, int(error.argmax())
+        name = action.names[worst] if action.names else worst
+        return BundleError(
+            f"the exported graph does not act as the policy: action {name!r} is off by {error[worst]:.2g} of "
+            f"its range at observation {self.found.observations}, expected at most {SHARE_OF_RANGE:g}; "
+            "nothing was written. Something in this policy cannot be exported: train another, or report its settings"
+        )
 
-
-def _stacked(pairs: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.stack([pair[name] for pair in pairs]) for name in pairs[0]} if pairs else {}
-
-
-def _row(obs: Mapping[str, Tensor], row: int) -> dict[str, Tensor]:
-    return {key: value[row : row + 1] for key, value in obs.items()}
+    def _steady(
+        self, obs: Mapping[str, Tensor], noise: Tensor, expected: np.ndarray
+    ) -> list[dict[str, np.ndarray]]:
+        """Inputs and outputs that do not hang on a choice which another processor might take otherwise."""
+        nudge, change = STEADY
+        moved = [np.abs(reference(self.acting, obs, noise + by) - expected) for by in (-nudge, nudge)]
+        steady = (np.maximum(*moved).max(axis=1) / self.scale <= change).all(axis=1)
+        return [
+            {
+                **{OBS_PREFIX + key: value[row].numpy() for key, value in obs.items()},
+                NOISE: noise[row].numpy(),
+                ACTION: expected[row],
+            }
+            for row in np.flatnonzero(steady)
+        ]

@@ -8,7 +8,8 @@ recorded graph then goes through PyTorch's exporter to ONNX.
 import logging
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from torch.fx.experimental.proxy_tensor import (
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from imitate.errors import import_extra
+from imitate.errors import BundleError, import_extra
 from imitate.policy import CountedNoise, GivenNoise, Policy
 from imitate.runtime.policy import ACTION, NOISE
 
@@ -123,26 +124,42 @@ def record(acting: Acting) -> GraphModule:
 
 
 def to_onnx(acting: Acting) -> bytes:
-    """The ONNX file of `acting`; the same weights and versions give the same bytes."""
+    """The ONNX file of `acting`; the same weights and versions give the same bytes.
+
+    Raises BundleError for a policy that decides in Python by what it observes, or does what ONNX cannot.
+    """
     for module in ("onnx", "onnxscript"):
         import_extra(module, "export")
     example = acting.inputs(blank(acting.policy), torch.zeros(1, acting.noise_size))
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                record(acting), example, dynamo=True, opset_version=OPSET, verbose=False,
+                input_names=acting.names, output_names=[ACTION],
+            )  # fmt: skip
+    except (torch.onnx.OnnxExporterError, RuntimeError) as error:
+        what = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")
+        raise BundleError(
+            f"policy {type(acting.policy).__name__} cannot be exported: {what[:200]}; nothing was written"
+        ) from error
+    assert program is not None
+    model = _without_traces(program.model_proto)
+    _share_equal_weights(model.graph)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of its own coming changes, which say nothing to a user."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                record(acting), example, dynamo=True, opset_version=OPSET, verbose=False,
-                input_names=acting.names, output_names=[ACTION],
-            )  # fmt: skip
+            yield
     finally:
         logger.setLevel(level)
-    assert program is not None
-    model = _without_traces(program.model_proto)
-    _share_equal_weights(model.graph)
-    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _without_traces(model: Any) -> Any:
