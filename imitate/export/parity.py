@@ -130,7 +130,7 @@ class _Comparison:
         return BundleError(
             f"the exported graph does not act as the policy: action {name!r} is off by {error[worst]:.2g} of "
             f"its range at observation {self.found.observations}, expected at most {SHARE_OF_RANGE:g}; "
-            "nothing was written. Something in this policy cannot be exported: train another, or report its settings"
+            "nothing was written. Something in this policy cannot be exported: report its settings"
         )
 
     def _steady(
