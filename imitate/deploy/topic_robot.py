@@ -44,7 +44,9 @@ class TopicRobot:
             **({"emergency stop": self._stop} if self._stop else {}),
         }
         self._streams = _by_topic(list(self._labelled.values()))
+        # The clock that commands are judged by is that of the controllers; a camera's may be another.
         self._clock = RobotClock()
+        self._clock_topics = {stream.topic for stream in self._measured.values()}
         self._goals: dict[str, float] = {}
         self._goal_lock = threading.Lock()
         self._spec = spec_of(description)
@@ -122,7 +124,8 @@ class TopicRobot:
         streams = self._streams.get(topic, ())
         if not streams:
             return
-        self._clock.observe(messages.seconds(message.get("header")), arrived_s)
+        if topic in self._clock_topics:
+            self._clock.observe(messages.seconds(message.get("header")), arrived_s)
         for stream in streams:
             # A stream makes an invalid reading of a malformed message, and nothing of what is none at all.
             with suppress(*MALFORMED):
