@@ -78,11 +78,11 @@ class Episode:
         self.goal = {name: list(value) for name, value in self.measured.items()}
         self.sent_s = dict.fromkeys(groups, -math.inf)
         self.histories = {
-            "arm": judge.History(h, 3),
-            "wheels": judge.History(h, 3, False, [0.0] * 2),
-            "tool": judge.History(h, 2, False, [0.0] * 4),
-            "flange": judge.History(h, 2),
-            "fingers": judge.History(h, 1, False),
+            "arm": judge.History(h, 3, 3 * h),
+            "wheels": judge.History(h, 3, 1.0, [0.0] * 2),
+            "tool": judge.History(h, 2, 1.0, [0.0] * 4),
+            "flange": judge.History(h, 2, 3 * h),
+            "fingers": judge.History(h, 1, math.inf),
         }
         self.chunks = judge.TrajectoryJudge(
             [-x for x in self.upper], self.upper, self.velocity, self.acceleration
@@ -102,7 +102,7 @@ class Episode:
     def tick_all(self, good: bool) -> None:
         r = self.random
         fault = None if good else r.choice(FAULTS)
-        self.now += self.h * (1.0 if good else r.choice((1.0, 1.0, r.uniform(0.6, 1.4), r.randint(2, 30))))
+        self.now += self.h * (1.0 if good else r.choice((1.0, 1.0, r.uniform(0.6, 1.4), r.randint(2, 60))))
         victim = r.choice(self.groups)
         is_refused = False
         for group in self.groups:

@@ -1,7 +1,7 @@
 """Judges a robot's limits from what was sent alone, with arithmetic of its own.
 
 Setpoints of one group are kept in segments. A segment begins at the measured state, at rest, when
-the group was at rest in a hold before, or, where positions are sent, when nothing was sent for three periods.
+the group was at rest in a hold before, or when nothing was sent for three periods, of rates for a second.
 """
 
 import numpy as np
@@ -17,23 +17,23 @@ def too_much(value: np.ndarray | float, most: np.ndarray | float) -> bool:
 class History:
     """What was sent to one group, each segment behind `copies` of the state at rest that it began from."""
 
-    def __init__(
-        self, period: float, copies: int, restarts: bool = True, start: list[float] | None = None
-    ) -> None:
-        self.h, self.copies, self.restarts = period, copies, restarts
-        self.rows: list[list[float]] = [start] * copies if start else []
-        self.segments: list[int] = [0] * len(self.rows)
-        self.starts: list[list[float]] = [start] if start else []
+    def __init__(self, period: float, copies: int, silent_s: float, start: list[float] | None = None) -> None:
+        """start: what segments of rates begin from; those of positions begin where they are measured."""
+        self.h, self.copies, self.silent_s, self.start = period, copies, silent_s, start
+        self.rows: list[list[float]] = []
+        self.segments: list[int] = []
+        self.starts: list[list[float]] = []
         self.sent_s, self.was_held = -np.inf, False
 
     def add(self, value: list[float], measured: list[float], now_s: float, is_hold: bool) -> None:
-        silent = self.restarts and now_s - self.sent_s > 3 * self.h
+        start = self.start or measured
+        silent = now_s - self.sent_s > self.silent_s
         rows, n = self.rows, self.copies
-        rests = rows[-1:] * n == rows[-n:]
-        if not rows or (self.restarts and not is_hold and (silent or (self.was_held and rests))):
-            self._begin(measured, measured)
+        rests = self.silent_s < np.inf and self.was_held and rows[-1:] * n == rows[-n:]
+        if not rows or (not is_hold and (silent or rests)):
+            self._begin(start, start)
         elif is_hold and silent:
-            self._begin(rows[-1], self.starts[-1])
+            self._begin(self.start or rows[-1], self.starts[-1])
         rows.append(value)
         self.segments.append(len(self.starts) - 1)
         self.sent_s, self.was_held = now_s, is_hold

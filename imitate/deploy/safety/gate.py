@@ -33,6 +33,9 @@ from imitate.deploy.safety.trajectory import TrajectoryFilter
 PACE_TOLERANCE = 0.9
 """Of a period: how much earlier than the pace a command may come, since ticks are never quite even."""
 
+LONGEST_RATE_S = 1.0
+"""After such a silence a robot that follows rates has stopped: its own watchdog must see to that."""
+
 
 @dataclass(frozen=True)
 class Intervention:
@@ -60,14 +63,21 @@ class _Group:
         self.sent_s = self.next_s = -math.inf
         self.is_held = False
 
+    def rests_after_s(self, period_s: float) -> float:
+        """The silence after which the group is at rest; grippers and trajectories are not streamed."""
+        if self.bounds.kind == "gripper" or self.bounds.is_trajectory:
+            return math.inf
+        silence_s = DEFAULT_PERIODS * period_s
+        return silence_s if self.bounds.kind in ("joint_position", "pose") else max(silence_s, LONGEST_RATE_S)
+
 
 class SafetyGate:
     """Lets through what keeps `bounds` and changes or refuses everything else.
 
     Limits between setpoints are those of an even pace of `bounds.period_s`; a command that comes so early
-    that more than one extra is sent in a period is refused. A group of positions that was sent nothing for
-    three periods has stopped: like after every hold it starts anew where it is measured. max_age_s: of the
-    measured state, three periods and at least 0.1 s where None. One thread at a time may use it.
+    that more than one extra is sent in a period is refused. A group that was sent nothing for three periods,
+    of rates for a second, has stopped: like after every hold it starts anew where it is measured. max_age_s:
+    of the measured state, three periods and at least 0.1 s where None. One thread at a time may use it.
     """
 
     def __init__(self, bounds: Bounds, max_age_s: float | None = None) -> None:
@@ -100,18 +110,20 @@ class SafetyGate:
         noted = self._noted(command, now_s, findings) if findings else ()
         return Decision(self._numbered(self._groups[command.group], sent, now_s, False), noted)
 
-    def hold(self, snapshot: Snapshot, now_s: float) -> list[Command]:
+    def hold(self, snapshot: Snapshot, now_s: float, but: frozenset[str] = frozenset()) -> list[Command]:
         """What keeps the robot still, or slows it down within its limits; send it every tick of a hold.
 
         Positions and poses slow down to where they then stay; velocities and twists slow down to zeros, which
-        are repeated; grippers keep what was sent last. Positions that we never commanded get none.
+        are repeated; grippers keep what was sent last. Positions that we never commanded get none, nor do the
+        groups `but`, and groups that were sent something just now.
         """
         commands = []
         now_s = now_s if math.isfinite(now_s) else self._last_s
         for group in self._groups.values():
-            if 0 <= now_s - group.sent_s < (1 - PACE_TOLERANCE) * self._period:
+            just_sent = 0 <= now_s - group.sent_s < (1 - PACE_TOLERANCE) * self._period
+            if just_sent or group.name in but:
                 continue
-            if group.filter.rests_when_silent and self._was_silent(group, now_s):
+            if self._was_silent(group, now_s):
                 group.filter.paused()
             sent = group.filter.stop(now_s)
             group.is_held = True
@@ -124,7 +136,10 @@ class SafetyGate:
         return all(group.filter.is_still for group in self._groups.values())
 
     def reset(self) -> None:
-        """Forget what was sent, of a robot that is at rest: everything starts anew where it is measured."""
+        """Forget all that was sent: everything starts anew where it is measured.
+
+        Only for a robot that is at rest, or to which nothing was really sent; after holds it is not needed.
+        """
         for group in self._groups.values():
             group.filter.forget()
             group.sent_s = group.next_s = -math.inf
@@ -171,10 +186,10 @@ class SafetyGate:
     def _has_stopped(self, group: _Group, now_s: float) -> bool:
         """Whether the group starts anew where it is measured; grippers go on holding what they hold."""
         stopped = group.is_held and group.filter.is_still and group.bounds.kind != "gripper"
-        return stopped or (group.filter.rests_when_silent and self._was_silent(group, now_s))
+        return stopped or self._was_silent(group, now_s)
 
     def _was_silent(self, group: _Group, now_s: float) -> bool:
-        return now_s - group.sent_s > DEFAULT_PERIODS * self._period
+        return now_s - group.sent_s > group.rests_after_s(self._period)
 
     def _measured(self, group: _Group, snapshot: Snapshot, now_s: float) -> Measured:
         reading = snapshot.measured.get(group.name)

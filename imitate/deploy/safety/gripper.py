@@ -14,8 +14,6 @@ class GripperFilter:
     What was sent last is compared, not what is measured: fingers that hold something stay behind.
     """
 
-    rests_when_silent = False
-
     def __init__(self, bounds: GroupBounds, limits: GripperLimits, period: float) -> None:
         self._bounds, self._limits, self._period = bounds, limits, period
         self._openings: list[float] = []

@@ -31,12 +31,7 @@ class Sent(NamedTuple):
 
 
 class GroupFilter(Protocol):
-    """Limits of one group, with the memory of what was sent that they need.
-
-    rests_when_silent: whether a robot to which nothing is sent comes to rest, as one that follows positions.
-    """
-
-    rests_when_silent: bool
+    """Limits of one group, with the memory of what was sent that they need."""
 
     @property
     def is_started(self) -> bool:
@@ -50,7 +45,7 @@ class GroupFilter(Protocol):
         """Start anew from the state that is measured next, and have nothing to say till then."""
 
     def paused(self) -> None:
-        """Nothing was sent for so long that the robot has done all that was asked."""
+        """Nothing was sent for so long that the robot is at rest."""
 
     def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
         """What may be sent in place of `command`; raises RefusedError, changing nothing, where nothing may.
@@ -64,8 +59,6 @@ class GroupFilter(Protocol):
 
 class PositionFilter:
     """Joint positions, one setpoint per period."""
-
-    rests_when_silent = True
 
     def __init__(self, bounds: GroupBounds, jump: float) -> None:
         self._bounds, self._jump = bounds, jump
@@ -128,8 +121,6 @@ class PositionFilter:
 class VelocityFilter:
     """Joint velocities, one setpoint per period; positions are those that are measured."""
 
-    rests_when_silent = False
-
     def __init__(self, bounds: GroupBounds, jump: float) -> None:
         self._bounds, self._jump = bounds, jump
         self.forget()
@@ -151,7 +142,8 @@ class VelocityFilter:
         self._is_started = False
 
     def paused(self) -> None:
-        """Velocities stay in force while nothing is sent, so there is nothing to take back."""
+        """See GroupFilter."""
+        self._motions = [Motion(0.0)] * self._bounds.size
 
     def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
         """See GroupFilter."""

@@ -25,8 +25,6 @@ from imitate.deploy.safety.vectors import (
 class PoseFilter:
     """Poses of a tool, one per period."""
 
-    rests_when_silent = True
-
     def __init__(self, limits: ToolLimits, jump: JumpLimits, period: float) -> None:
         self._limits, self._jump, self._period = limits, jump, period
         self.forget()

@@ -18,8 +18,6 @@ AXES = ("x", "y", "z", "roll", "pitch", "yaw")
 class TwistFilter:
     """Velocities of a tool, one twist per period, in the frame of its measured pose."""
 
-    rests_when_silent = False
-
     def __init__(self, bounds: GroupBounds, limits: ToolLimits, jump: JumpLimits, period: float) -> None:
         self._limits, self._jump, self._period = limits, jump, period
         self._columns = [AXES.index(name) for name in bounds.names]
@@ -41,7 +39,8 @@ class TwistFilter:
         self._before: Measured | None = None
 
     def paused(self) -> None:
-        """Twists may stay in force while nothing is sent, so there is nothing to take back."""
+        """See GroupFilter."""
+        self._speed, self._turn = NOTHING, NOTHING
 
     def limit(self, command: Command, measured: Measured, anew: bool) -> tuple[Sent, Findings]:
         """See GroupFilter."""

@@ -29,8 +29,6 @@ TOLERANCE = 1 + 1e-6
 class TrajectoryFilter:
     """One group whose chunks are sent as trajectories, each of which replaces the one before."""
 
-    rests_when_silent = False
-
     def __init__(self, bounds: GroupBounds, axes: tuple[AxisBounds, ...], jump: float, period: float) -> None:
         self._bounds, self._axes, self._jump, self._period = bounds, axes, jump, period
         self._low = np.array([axis.lower for axis in axes])

@@ -230,6 +230,22 @@ def test_after_a_pause_positions_start_where_they_are_measured() -> None:
     assert abs(bench.send("arm", [1.5, 0.0]).command.values[0, 0] - 0.2) <= 0.1 * H + 1e-9
 
 
+@pytest.mark.parametrize(("pause_s", "expected"), [(0.2, 0.9), (1.5, 0.1)])
+def test_rates_that_were_long_silent_start_at_rest(pause_s: float, expected: float) -> None:
+    bench = Bench("wheels")
+    for _ in range(50):
+        bench.send("wheels", [1.0, 0.0])
+    bench.now += pause_s
+    target = 0.0 if pause_s < 1 else 1.0
+    assert bench.send("wheels", [target, 0.0]).command.values[0, 0] == pytest.approx(expected)
+
+
+def test_groups_that_someone_commands_are_left_out_of_a_hold() -> None:
+    bench = Bench("tool", "wheels")
+    held = bench.gate.hold(bench.snapshot(), bench.now, but=frozenset({"tool"}))
+    assert [command.group for command in held] == ["wheels"]
+
+
 def test_reset_starts_everything_anew() -> None:
     bench = Bench("arm")
     bench.send("arm", [0.1, 0.0])
