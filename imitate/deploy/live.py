@@ -53,7 +53,7 @@ class Live:
         shown = standing(
             session.supervisor.state, session.who, session.timings, sum(session.counts().values())
         )
-        return "  ".join(part for part in (shown, self._outcome(), self._trouble()) if part)
+        return "  ".join(part for part in (self._trouble(), self._outcome(), shown) if part)
 
     def _show(self) -> None:
         while not self._is_over.wait(REFRESH_S):
@@ -61,17 +61,16 @@ class Live:
 
 
 def standing(state: State, who: Who, timings: Timings, interventions: int) -> str:
-    """State, who acts, and the newest times; `interventions` is how often the gate changed a command."""
-    parts = [f"{state}, {who}" if state is State.RUNNING else str(state).upper()]
+    """State, who acts, how often the gate changed a command, and the newest times; what matters most first."""
+    parts = [f"{state} ({who})" if state is State.RUNNING else str(state).upper(), f"gate {interventions}"]
+    if timings.late_s:
+        parts.append(f"late {timings.counts['missed ticks']}/{timings.counts['ticks']}")
     recent = _newest(timings.latency_s)
     if recent:
         median_ms, last_ms = 1000 * statistics.median(recent), 1000 * recent[0]
-        parts.append(f"latency {last_ms:.0f} ms (median {median_ms:.0f})")
+        parts.append(f"latency {last_ms:.0f} ms, median {median_ms:.0f}")
     if timings.age_s:
         parts.append(f"age {1000 * timings.age_s[-1]:.0f} ms")
-    if timings.late_s:
-        parts.append(f"late {timings.counts['missed ticks']} of {timings.counts['ticks']}")
-    parts.append(f"gate {interventions}")
     return "  ".join(parts)
 
 
