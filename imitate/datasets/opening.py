@@ -6,6 +6,7 @@ from pathlib import Path
 
 from imitate.datasets.episode_store import EpisodeStore
 from imitate.datasets.replay_buffer import ReplayBuffer
+from imitate.datasets.session_file import is_mcap
 from imitate.datasets.store import ATTRIBUTE, DemoStore
 from imitate.errors import DataError, nearest
 
@@ -23,6 +24,8 @@ def open_store(path: str | Path) -> EpisodeStore:
         return _open_folder(path)
     if is_hdf5(path):
         raise DataError(f"{path} is an HDF5 file; run  imitate import src={path} out=demos.zarr  first")
+    if is_mcap(path):
+        raise DataError(f"{path} is an MCAP file; run  imitate import src={path} out=demos.zarr  first")
     if zipfile.is_zipfile(path) or path.suffix == ".zip":
         return ReplayBuffer.open(path)
     raise DataError(

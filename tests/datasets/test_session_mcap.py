@@ -19,6 +19,7 @@ from recorded_session import (
 )
 
 from imitate.datasets.importing import import_file
+from imitate.datasets.opening import open_store
 from imitate.datasets.session_file import SessionFile
 from imitate.datasets.session_mcap import MIXED
 from imitate.datasets.session_steps import Stream, ranges, split_steps
@@ -135,6 +136,12 @@ def test_what_cannot_be_learnt_from_is_refused(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=said):
             import_file(path, tmp_path / f"{name}.zarr")
         assert not (tmp_path / f"{name}.zarr").exists()
+
+
+def test_training_on_a_session_says_to_import_it(tmp_path: Path) -> None:
+    path = record(tmp_path / "s.mcap", lambda recorder: None)
+    with pytest.raises(DataError, match=r"imitate import src=.*s.mcap"):
+        open_store(path)
 
 
 def test_another_mcap_file_is_no_session(tmp_path: Path) -> None:

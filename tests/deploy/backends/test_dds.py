@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -193,6 +193,43 @@ def test_a_robot_in_another_process() -> None:
     assert came["/picture"][0]["data"] == expected
     assert came["/robot_description"] == [{"data": "<robot/>"}]
     assert np.percentile(report["delays_ms"], 50) < 20.0
+
+
+@pytest.mark.timeout(120)
+def test_a_robot_that_dies_and_comes_again_is_found_again() -> None:
+    counts: list[float] = []
+    transport = DdsTransport(NETWORK)
+
+    def take(topic: str, message: Any, arrived_s: float) -> None:
+        counts.append(message["position"][1])
+
+    with arm(50.0, 10_000) as child:
+        transport.open([STATES], [COMMANDS], take, 30.0)
+        try:
+            wait_for(lambda: len(counts) > 3)
+            child.kill()
+            child.wait(10)
+            time.sleep(0.3)
+            died = len(counts)
+            time.sleep(0.5)
+            assert len(counts) == died
+            with arm(50.0, 10_000) as again:
+                wait_for(lambda: len(counts) > died + 3)
+                assert transport.publish("/commands", {"data": np.array([-1.0, 5.0])})
+                time.sleep(0.3)
+                assert again.stdin is not None
+                again.stdin.close()
+                report = said(again)
+        finally:
+            transport.close()
+    assert report["commands"] == [[-1.0, 5.0]]
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 30.0
+    while not is_so():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.02)
 
 
 @pytest.mark.timeout(120)
