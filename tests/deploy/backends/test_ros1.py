@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,42 @@ def test_a_frozen_node_delivers_nothing_old(master: str) -> None:
     assert len(accepted) < 40 and not frozen and lives and sent_again
     assert [command[0] for command in report["commands"] if command[1] < resumed_s - 0.1] == []
     assert report["commands"][-1][0] == 100.0
+
+
+@pytest.mark.timeout(120)
+def test_a_robot_that_dies_and_comes_again_is_found_again(master: str) -> None:
+    counts: list[float] = []
+    transport = Ros1Transport(master, ROS1_PYTHON)
+
+    def take(topic: str, message: Any, arrived_s: float) -> None:
+        counts.append(message["position"][1])
+
+    with arm(50.0, 10_000) as child:
+        transport.open([STATES], [COMMANDS], take, 30.0)
+        try:
+            wait_for(lambda: len(counts) > 3)
+            child.kill()
+            child.wait(10)
+            wait_for(lambda: not transport.is_connected())
+            assert not transport.publish("/commands", {"data": np.array([-1.0])})
+            died = len(counts)
+            with arm(50.0, 10_000) as again:
+                wait_for(lambda: len(counts) > died + 3 and transport.is_connected())
+                assert transport.publish("/commands", {"data": np.array([-2.0])})
+                time.sleep(0.3)
+                assert again.stdin is not None
+                again.stdin.close()
+                report = said(again)
+        finally:
+            transport.close()
+    assert report["commands"] == [[-2.0]]
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 30.0
+    while not is_so():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+        time.sleep(0.02)
 
 
 @pytest.mark.timeout(120)
