@@ -115,7 +115,8 @@ class SafetyGate:
 
         Positions and poses slow down to where they then stay; velocities and twists slow down to zeros, which
         are repeated; grippers keep what was sent last. Positions that we never commanded get none, nor do the
-        groups `but`, and groups that were sent something just now.
+        groups `but`, and groups that were sent something just now. `snapshot` is not consulted: a hold goes
+        on from what was sent, so that a wrong measurement cannot move the robot.
         """
         commands = []
         now_s = now_s if math.isfinite(now_s) else self._last_s

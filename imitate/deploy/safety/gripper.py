@@ -19,11 +19,6 @@ class GripperFilter:
         self._openings: list[float] = []
 
     @property
-    def is_started(self) -> bool:
-        """See GroupFilter."""
-        return bool(self._openings)
-
-    @property
     def is_still(self) -> bool:
         """Always: an opening that is kept is one of rest."""
         return True

@@ -34,10 +34,6 @@ class GroupFilter(Protocol):
     """Limits of one group, with the memory of what was sent that they need."""
 
     @property
-    def is_started(self) -> bool:
-        """Whether anything was sent since the start."""
-
-    @property
     def is_still(self) -> bool:
         """Whether what was sent last leaves the group at rest."""
 
@@ -64,11 +60,6 @@ class PositionFilter:
         self._bounds, self._jump = bounds, jump
         self._motions: list[Motion] = []
         self._range: list[tuple[float, float]] = []
-
-    @property
-    def is_started(self) -> bool:
-        """See GroupFilter."""
-        return bool(self._motions)
 
     @property
     def is_still(self) -> bool:
@@ -126,11 +117,6 @@ class VelocityFilter:
         self.forget()
 
     @property
-    def is_started(self) -> bool:
-        """See GroupFilter."""
-        return self._is_started
-
-    @property
     def is_still(self) -> bool:
         """See GroupFilter."""
         return all(m.velocity == 0 and m.acceleration == 0 for m in self._motions)
@@ -139,7 +125,6 @@ class VelocityFilter:
         """See GroupFilter."""
         self._motions = [Motion(0.0)] * self._bounds.size
         self._before: Measured | None = None
-        self._is_started = False
 
     def paused(self) -> None:
         """See GroupFilter."""
@@ -160,7 +145,7 @@ class VelocityFilter:
             if rule:
                 findings.append((rule, f"{bounds.names[i]}: {target:.4g} → {moved.velocity:.4g}"))
             onward.append(moved)
-        self._motions, self._is_started = onward, True
+        self._motions = onward
         return self._sent(), findings
 
     def stop(self, now_s: float) -> Sent | None:

@@ -30,11 +30,6 @@ class PoseFilter:
         self.forget()
 
     @property
-    def is_started(self) -> bool:
-        """See GroupFilter."""
-        return self._position is not None
-
-    @property
     def is_still(self) -> bool:
         """See GroupFilter."""
         return self._speed == NOTHING and self._turn == NOTHING

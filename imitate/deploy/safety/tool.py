@@ -24,18 +24,13 @@ class TwistFilter:
         self.forget()
 
     @property
-    def is_started(self) -> bool:
-        """See GroupFilter."""
-        return self._is_started
-
-    @property
     def is_still(self) -> bool:
         """See GroupFilter."""
         return self._speed == NOTHING and self._turn == NOTHING
 
     def forget(self) -> None:
         """See GroupFilter."""
-        self._speed, self._turn, self._is_started = NOTHING, NOTHING, False
+        self._speed, self._turn = NOTHING, NOTHING
         self._before: Measured | None = None
 
     def paused(self) -> None:
@@ -62,7 +57,7 @@ class TwistFilter:
             ("turn", turning, slower),
             ("turn_acceleration", slower, turn),
         )
-        self._speed, self._turn, self._is_started = speed, turn, True
+        self._speed, self._turn = speed, turn
         return self._sent(), findings
 
     def stop(self, now_s: float) -> Sent | None:

@@ -40,11 +40,6 @@ class TrajectoryFilter:
         self.forget()
 
     @property
-    def is_started(self) -> bool:
-        """See GroupFilter."""
-        return self._course is not None
-
-    @property
     def is_still(self) -> bool:
         """See GroupFilter."""
         return self._is_still

@@ -87,6 +87,29 @@ def test_a_far_pose_is_reached_and_not_overshot() -> None:
     assert steps.max() <= 0.5 * H + 1e-9
 
 
+def circling(k: int) -> list[float]:
+    """A tool that goes round and turns, speeding up from rest within the limits."""
+    angle = 0.5 * (k * H) ** 2 if k < 200 else 2.0 + 2.0 * (k - 200) * H
+    half = angle / 8
+    return [0.1 * math.cos(angle), 0.1 * math.sin(angle), 0.3, 0.0, 0.0, math.sin(half), math.cos(half)]
+
+
+def test_a_course_within_the_limits_passes_unchanged() -> None:
+    gate = PoseFilter(LIMITS, JumpLimits(), H)
+    for k in range(400):
+        sent, findings = gate.limit(pose(circling(k)), Measured(circling(k - 1), k * H, 0.0), k == 0)
+        assert findings == []
+        assert sent.values[0] == pytest.approx(circling(k), abs=1e-15)
+
+
+def test_a_course_that_was_left_is_joined_again() -> None:
+    gate, here = PoseFilter(LIMITS, JumpLimits(), H), [0.05, 0.0, 0.3, 0.0, 0.0, 0.0, 1.0]
+    for k in range(200, 700):
+        sent, _ = gate.limit(pose(circling(k)), Measured(here, k * H, 0.0), k == 200)
+        here = sent.values[0].tolist()
+    assert here == pytest.approx(circling(699), abs=1e-9)
+
+
 def test_the_shorter_way_round_is_taken() -> None:
     sent = follow([[0.0, 0.0, 0.3, 0.0, 0.0, -math.sin(0.1), -math.cos(0.1)]], 200)
     angles = 2 * np.arctan2(sent[:, 5], sent[:, 6])
