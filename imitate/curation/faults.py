@@ -2,15 +2,17 @@
 
 What is ordinary is learnt from the data itself: the logarithm of a number that most episodes share is taken
 as normal, with the mean and spread that its lower, undisturbed part shows (an empirical null: Efron, "Large-
-Scale Simultaneous Hypothesis Testing", J. Am. Stat. Assoc. 99, 2004). Episodes are then singled out so that
-only a small share of those singled out is expected to be ordinary (Benjamini & Hochberg, J. R. Stat. Soc. B
-57, 1995). In a set of uniformly good demonstrations nothing is, except with that small probability.
+Scale Simultaneous Hypothesis Testing", J. Am. Stat. Assoc. 99, 2004). The spread that few episodes show is
+uncertain itself, so that chances are Student's. Episodes are then singled out so that only a small share of
+those singled out is expected to be ordinary (Benjamini & Hochberg, J. R. Stat. Soc. B 57, 1995). In a set of
+uniformly good demonstrations nothing is, except with that small probability.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import norm
+from scipy.stats import t as student
 
 from imitate.curation.evidence import Evidence
 
@@ -22,6 +24,10 @@ FALSE_SHARE = 0.05
 """Expected share of ordinary episodes among those singled out, over all four kinds together."""
 LOW, MIDDLE = 0.16, 0.5
 """Quantiles between which the ordinary shows: what is not yet known as faulty lies above."""
+EPISODES_PER_DEGREE = 4.43
+"""Episodes for each degree of freedom of a spread taken from these two quantiles, p and q, of N values. Its
+relative variance is [p(1-p)/f(p)² + q(1-q)/f(q)² - 2p(1-q)/(f(p)f(q))] / (z(q) - z(p))² / N = 2.22 / N, f being
+the normal density (Mosteller, Ann. Math. Stat. 17, 1946); with d degrees of freedom it is 1 / 2d."""
 LEAST_SPREAD, LEAST_SPREAD_OF_TIME = 0.2, 0.1
 """Of logarithms: differences of less than about a fifth are never told apart, of times a tenth."""
 ROUNDS = 4
@@ -50,7 +56,7 @@ def judge(evidence: Evidence) -> Judgement:
     # What is already known to be faulty no longer tells what is ordinary.
     for _ in range(ROUNDS):
         measured = _Measured.of(evidence, faults == "")
-        scores = measured.scores
+        scores = {fault: score.values for fault, score in measured.scores.items()}
         faults = _named(evidence, measured)
     worst = np.nanmax(np.vstack([np.zeros(len(faults)), *scores.values()]), axis=0)
     if np.mean(faults != "") <= FEW:
@@ -59,39 +65,56 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 @dataclass(frozen=True)
-class _Measured:
-    """Standard deviations from the ordinary, all (E,); long: of its length, sluggish: of its lack of pace."""
+class _Score:
+    """Standard deviations from the ordinary, (E,), and how many degrees of freedom that deviation has."""
 
-    long: np.ndarray
-    sluggish: np.ndarray
-    scores: dict[str, np.ndarray]
+    values: np.ndarray
+    degrees: float
+
+    @property
+    def chance(self) -> np.ndarray:
+        """How likely an ordinary episode is to have so large a score, (E,); 1 where it cannot be told."""
+        law = student(self.degrees) if np.isfinite(self.degrees) else norm
+        return np.where(np.isfinite(self.values), law.sf(self.values), 1.0)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """long: how far its length is from the ordinary, sluggish: its lack of pace."""
+
+    long: _Score
+    sluggish: _Score
+    scores: dict[str, _Score]
 
     @classmethod
     def of(cls, evidence: Evidence, ordinary: np.ndarray) -> "_Measured":
-        def score(values: np.ndarray, least_spread: float = LEAST_SPREAD) -> np.ndarray:
+        def score(values: np.ndarray, least_spread: float = LEAST_SPREAD) -> _Score:
             return _standard(np.log(np.maximum(values, 1e-9)), ordinary, least_spread)
 
         long = score(evidence.excess, LEAST_SPREAD_OF_TIME)
         sluggish = score(1.0 / np.maximum(evidence.pace, 1e-6), LEAST_SPREAD_OF_TIME)
-        least = np.minimum(long, sluggish)
+        least = np.minimum(long.values, sluggish.values)
+        # Who takes long and moves slowly; taking long alone may come from a detour.
+        both = np.where(least > 0, (long.values + sluggish.values) / np.sqrt(2.0), least)
+        # Two views of the same: by networks that generalise, and by the nearest demonstrations.
+        views = score(evidence.deviation).values + score(evidence.divergence).values
         scores = {
             NOISY: score(evidence.noise),
-            # Who takes long and moves slowly; taking long alone may come from a detour.
-            SLOW: np.where(least > 0, (long + sluggish) / np.sqrt(2.0), least),
+            SLOW: _Score(both, _degrees_of_sum(long.degrees, sluggish.degrees)),
             EXTRANEOUS: score(evidence.peak),
-            # Two views of the same: by networks that generalise, and by the nearest demonstrations.
-            WRONG_STYLE: _standard(score(evidence.deviation) + score(evidence.divergence), ordinary, 1.0),
+            WRONG_STYLE: _standard(views, ordinary, 1.0),
         }
         return cls(long, sluggish, scores)
 
 
 def _named(evidence: Evidence, measured: _Measured) -> np.ndarray:
     beyond = {
-        fault: _beyond_chance(score, FALSE_SHARE / len(FAULTS)) for fault, score in measured.scores.items()
+        fault: _beyond_chance(score.chance, FALSE_SHARE / len(FAULTS))
+        for fault, score in measured.scores.items()
     }
     strays = beyond[EXTRANEOUS] & (evidence.detour >= DETOUR)
     # Of an episode that is long because of a detour, the pace is nearly the usual one.
-    creeps = beyond[SLOW] & ~(strays & (measured.sluggish < measured.long))
+    creeps = beyond[SLOW] & ~(strays & (measured.sluggish.values < measured.long.values))
     faults = np.full(len(evidence.noise), "", dtype=object)
     faults[beyond[WRONG_STYLE]] = WRONG_STYLE
     faults[strays] = EXTRANEOUS
@@ -100,22 +123,30 @@ def _named(evidence: Evidence, measured: _Measured) -> np.ndarray:
     return faults
 
 
-def _standard(values: np.ndarray, ordinary: np.ndarray, least_spread: float) -> np.ndarray:
+def _standard(values: np.ndarray, ordinary: np.ndarray, least_spread: float) -> _Score:
     known = values[ordinary & np.isfinite(values)]
     if len(known) < 3:
-        return np.full(len(values), np.nan)
+        return _Score(np.full(len(values), np.nan), np.inf)
     low, middle = np.quantile(known, (LOW, MIDDLE))
-    spread = max(least_spread, float(middle - low) / float(norm.ppf(MIDDLE) - norm.ppf(LOW)))
+    shown = float(middle - low) / float(norm.ppf(MIDDLE) - norm.ppf(LOW))
+    spread = max(least_spread, shown)
     centre = middle - spread * norm.ppf(MIDDLE)
-    return np.asarray((values - centre) / spread)
+    # A spread that is set, because the data shows less, is not uncertain.
+    degrees = len(known) / EPISODES_PER_DEGREE if shown > least_spread else np.inf
+    return _Score(np.asarray((values - centre) / spread), max(1.0, degrees))
 
 
-def _beyond_chance(score: np.ndarray, share: float) -> np.ndarray:
-    """Which of `score` (E,), standard normal where ordinary, to single out: (E,) bool."""
-    chance = np.where(np.isfinite(score), norm.sf(score), 1.0)
+def _degrees_of_sum(a: float, b: float) -> float:
+    """Degrees of freedom of the sum of two scores of about the same size: errors add up (Welch 1947)."""
+    inverse = (1.0 / a + 1.0 / b) / 4.0
+    return 1.0 / inverse if inverse else np.inf
+
+
+def _beyond_chance(chance: np.ndarray, share: float) -> np.ndarray:
+    """Which to single out of the chances (E,) that they are ordinary: (E,) bool."""
     order = np.argsort(chance, kind="stable")
-    passing = np.flatnonzero(chance[order] <= share * np.arange(1, len(score) + 1) / len(score))
-    chosen = np.zeros(len(score), bool)
+    passing = np.flatnonzero(chance[order] <= share * np.arange(1, len(chance) + 1) / len(chance))
+    chosen = np.zeros(len(chance), bool)
     if len(passing):
         chosen[order[: passing[-1] + 1]] = True
     return chosen
