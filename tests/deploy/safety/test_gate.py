@@ -246,6 +246,23 @@ def test_groups_that_someone_commands_are_left_out_of_a_hold() -> None:
     assert [command.group for command in held] == ["wheels"]
 
 
+def test_the_gate_goes_on_after_minutes_of_idling() -> None:
+    bench = Bench("arm", "wheels")
+    for _ in range(3):
+        assert bench.send("arm", [0.0, 0.0]).command is not None
+        assert bench.send("wheels", [0.0, 0.0]).command is not None
+        bench.now += 300.0
+
+
+@pytest.mark.parametrize("back_s", [1e-6, 0.004, 100.0])
+def test_a_clock_that_goes_back_is_refused_once(back_s: float) -> None:
+    bench = Bench("arm")
+    bench.send("arm", [0.0, 0.0])
+    bench.now -= H + back_s
+    assert rule_of(bench.send("arm", [0.0, 0.0])) == "clock"
+    assert bench.send("arm", [0.0, 0.0]).command is not None
+
+
 def test_reset_starts_everything_anew() -> None:
     bench = Bench("arm")
     bench.send("arm", [0.1, 0.0])
