@@ -27,8 +27,9 @@ LOW, MIDDLE = 0.16, 0.5
 EPISODES_PER_DEGREE = 4.43
 """Episodes for each degree of freedom of a spread taken from these two quantiles, p and q, of N values.
 
-Its relative variance is [p(1-p)/f(p)² + q(1-q)/f(q)² - 2p(1-q)/(f(p)f(q))] / (z(q) - z(p))² / N = 2.22 / N, with
-f the normal density (Mosteller, Ann. Math. Stat. 17, 1946); with d degrees of freedom it is 1 / 2d.
+With f the normal density, its relative variance is 2.22 / N, from
+[p(1-p)/f(p)² + q(1-q)/f(q)² - 2p(1-q)/(f(p)f(q))] / (z(q) - z(p))² / N (Mosteller, Ann. Math. Stat. 17, 1946).
+With d degrees of freedom it is 1 / 2d.
 """
 LEAST_SPREAD, LEAST_SPREAD_OF_TIME = 0.2, 0.1
 """Of logarithms: differences of less than about a fifth are never told apart, of times a tenth."""
