@@ -27,8 +27,8 @@ LOW, MIDDLE = 0.16, 0.5
 EPISODES_PER_DEGREE = 4.43
 """Episodes for each degree of freedom of a spread taken from these two quantiles, p and q, of N values.
 
-With f the normal density, its relative variance is 2.22 / N, from
-[p(1-p)/f(p)² + q(1-q)/f(q)² - 2p(1-q)/(f(p)f(q))] / (z(q) - z(p))² / N (Mosteller, Ann. Math. Stat. 17, 1946).
+With f the normal density, its relative variance is 2.22 / N (Mosteller, Ann. Math. Stat. 17, 1946), from
+[p(1-p)/f(p)² + q(1-q)/f(q)² - 2p(1-q)/(f(p)f(q))] / (z(q) - z(p))² / N.
 With d degrees of freedom it is 1 / 2d.
 """
 LEAST_SPREAD, LEAST_SPREAD_OF_TIME = 0.2, 0.1
