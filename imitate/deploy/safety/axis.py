@@ -21,8 +21,14 @@ from imitate.deploy.safety.bounds import AxisBounds
 SLACK = 1e-9
 """Relative: what rounding may add to a limit."""
 
+GENTLER = 0.8
+"""Share of the jerk that coming to rest at a goal is planned with; the rest makes up for whole periods."""
+
 HALVINGS = 7
 """How often the stretch between the hardest braking and what was asked is halved: 1/128 of it is left."""
+
+GOAL_HALVINGS = 5
+"""The same on the way to a goal, where less will do."""
 
 
 class Motion(NamedTuple):
@@ -59,9 +65,8 @@ def toward_position(
     if rule is None and is_catching_up and not _can_follow(course, velocity, wanted, bounds):
         rule = "arrival"
     if rule:
-        beside = Motion(motion.position - target + course * h, motion.velocity - course, motion.acceleration)
-        goal = _BELOW if beside.position <= 0 else _ABOVE
-        wanted = limit_braking(beside, wanted, goal, bounds)
+        behind = target - course * h - motion.position
+        wanted = _arriving(behind, motion.velocity - course, motion.acceleration, wanted, bounds)
     chosen = limit_braking(motion, wanted, Walls(lower, upper, *_speeds(bounds)), bounds)
     if rule is None and chosen == wanted:
         return Motion(target, velocity, wanted, target), None
@@ -91,10 +96,6 @@ def coming_to_rest(motion: Motion, lower: float, upper: float, bounds: AxisBound
     if chosen == -motion.velocity / bounds.period:
         return Motion(motion.position, 0.0, chosen)
     return after(motion, chosen, bounds.period)
-
-
-_BELOW = Walls(-math.inf, 0.0, -math.inf, math.inf)
-_ABOVE = Walls(0.0, math.inf, -math.inf, math.inf)
 
 
 def limit_velocity(velocity: float, bounds: AxisBounds) -> float:
@@ -190,11 +191,11 @@ def _lowered(
     p: float, v: float, a: float, asked: float, upper: float, fastest: float, bounds: AxisBounds
 ) -> float:
     """The acceleration `asked`, or as much less of it as braking below `upper` and `fastest` needs."""
-    h, most = bounds.period, bounds.acceleration
+    h = bounds.period
     onward = v + asked * h
     if can_stop_below(p + onward * h, onward, asked, upper, fastest, bounds):
         return asked
-    safe = a - (a + most) / max(1, math.ceil((a + most) / (bounds.brake_jerk * h) - SLACK))
+    safe = _hardest(a, bounds)
     for _ in range(HALVINGS if safe < asked else 0):
         middle = (safe + asked) / 2
         onward = v + middle * h
@@ -203,6 +204,58 @@ def _lowered(
         else:
             asked = middle
     return min(safe, asked)
+
+
+def _arriving(behind: float, v: float, a: float, asked: float, bounds: AxisBounds) -> float:
+    """The acceleration nearest to `asked` with which a joint `behind` its goal comes to rest there.
+
+    Seen from the goal, which may move: it neither runs beyond it nor turns back before it is there.
+    """
+    if behind < 0:
+        return -_arriving(-behind, -v, -a, -asked, bounds)
+    swift = abs(v) + abs(asked) * bounds.period + 2 * bounds.reserve
+    if swift * (2 * bounds.ramp_time + swift * bounds.half_inverse) <= behind:
+        return asked
+    if not _rests_within(behind, v, a, asked, bounds):
+        safe = _hardest(a, bounds)
+        for _ in range(GOAL_HALVINGS if safe < asked else 0):
+            middle = (safe + asked) / 2
+            if _rests_within(behind, v, a, middle, bounds):
+                safe = middle
+            else:
+                asked = middle
+        asked = min(safe, asked)
+    if v < 0 or v + a * abs(a) * bounds.half_inverse_jerk < 0:
+        return asked
+    return -_lowered(0.0, -v, -a, -asked, math.inf, 0.0, bounds)
+
+
+def _rests_within(behind: float, v: float, a: float, asked: float, bounds: AxisBounds) -> bool:
+    """Whether after one setpoint with `asked` the joint can rest, velocity and acceleration 0, in time.
+
+    A stop with limited jerk has three phases: to the deceleration `peak`, with it, and from it to 0. Unlike
+    the room to brake this is a preference, so continuous time is near enough.
+    """
+    h, jerk = bounds.period, GENTLER * bounds.brake_jerk
+    onward = v + asked * h
+    speed, place = onward - asked * h / 2, asked * h * h / 6
+    square = jerk * speed + asked * asked / 2
+    if square <= 0 or (asked < 0 and square < asked * asked):
+        return True
+    peak = min(math.sqrt(square), bounds.acceleration)
+    first, last = (asked + peak) / jerk, peak / jerk
+    between = max(0.0, (square / jerk - peak * last) / peak)
+    place += first * (speed + first * (asked / 2 - jerk * first / 6))
+    speed += first * (asked - jerk * first / 2)
+    place += between * (speed - peak * between / 2)
+    return place + (speed - peak * between) * last - peak * last * last / 2 + jerk * last**3 / 6 <= behind
+
+
+def _hardest(a: float, bounds: AxisBounds) -> float:
+    """The acceleration that follows on `a` in hardest braking."""
+    most = bounds.acceleration
+    steps = max(1, math.ceil((a + most) / (bounds.brake_jerk * bounds.period) - SLACK))
+    return a - (a + most) / steps
 
 
 def _rise(v: float, a: float, jerk: float, most: float) -> float:

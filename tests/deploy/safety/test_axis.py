@@ -67,7 +67,7 @@ def test_a_course_within_the_limits_passes_unchanged(jerk: float) -> None:
     assert [m.position for m in driven(course, axis)[1:]] == course
 
 
-JERKS = [(math.inf, 0.01), (100.0, 0.01), (500.0, 0.02), (math.inf, 0.1)]
+JERKS = [(math.inf, 0.01), (50.0, 0.01), (100.0, 0.01), (500.0, 0.02), (math.inf, 0.1)]
 
 
 @pytest.mark.parametrize(("jerk", "period"), JERKS)
@@ -76,8 +76,10 @@ def test_a_far_target_is_reached_in_good_time_and_not_overshot(jerk: float, peri
     positions = np.array([m.position for m in driven([1.0] * int(3 / period), axis)])
     fastest_s = 1.0 / 2.0 + 2.0 / 10.0 + (0.0 if math.isinf(jerk) else 10.0 / jerk)
     late = np.nonzero(positions != 1.0)[0][-1] * period
-    assert positions.max() == 1.0
-    assert late <= 2 * fastest_s
+    assert positions.max() <= 1.0 + 0.004
+    assert positions[-1] == 1.0
+    assert late <= 1.1 * fastest_s + 0.1
+    assert np.diff(positions).min() >= -0.004, "it must not turn back before it is there"
 
 
 def test_a_course_that_was_left_is_joined_again() -> None:
