@@ -1,7 +1,7 @@
 """robot=sim: an environment of this process as a robot, in real time or as fast as it goes."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from imitate.deploy.description import Target
 from imitate.deploy.fit import action_names
 from imitate.deploy.robot import Finding, Reading, Snapshot
 from imitate.deploy.safety.limits import Limits
-from imitate.errors import ConfigError, RobotError
+from imitate.errors import ConfigError, EnvError, RobotError
 from imitate.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class SimulatedRobot:
     """The environment's control steps are the robot's: in each it obeys the newest command that came since.
 
     A group that got none holds: rates and deltas are zero, positions and openings stay as last commanded.
-    `advance` takes the control steps that are due; with a RealClock a thread does so.
+    `advance` takes the control steps that are due; with a RealClock a thread does so. rebuild: makes the same
+    environment once more, to look at what was played without disturbing it.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class SimulatedRobot:
         targets: Mapping[str, Target],
         measured: Mapping[str, Sequence[str]],
         clock: Clock | None = None,
+        rebuild: "Callable[[], Env] | None" = None,
     ) -> None:
         self._env, self._targets = env, dict(targets)
+        self._rebuild = rebuild
         self._clock = clock or RealClock()
         self._names = action_names(env.data_spec.action)
         self._measured = {group: self._elements(group, names) for group, names in measured.items()}
@@ -143,9 +146,22 @@ class SimulatedRobot:
             with self._lock:
                 self._step()
 
-    def frame(self) -> np.ndarray:
-        """A picture (H, W, 3) uint8 of the scene; raises EnvError where nothing can be drawn."""
-        return np.asarray(self._env.render())
+    def play_again(self, seed: int, actions: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """A picture (H, W, 3) uint8 of the scene before and after each action of an episode of `played`.
+
+        Raises EnvError where nothing can be drawn.
+        """
+        if self._rebuild is None:
+            raise EnvError("this simulation cannot be built a second time")
+        env = self._rebuild()
+        try:
+            env.reset(seed=seed)
+            yield np.asarray(env.render())
+            for action in actions:
+                env.step(action)
+                yield np.asarray(env.render())
+        finally:
+            env.close()
 
     def _seen(self) -> tuple[Mapping[str, np.ndarray], float]:
         with self._lock:
@@ -240,4 +256,4 @@ class SimulatedConfig:
         """The robot; raises RobotError where no environment is known."""
         if self.env is None:
             raise RobotError("env is not known: name the environment, as in  env=tabletop/reach")
-        return SimulatedRobot(self.env.build(), self.targets, self.measured, clock)
+        return SimulatedRobot(self.env.build(), self.targets, self.measured, clock, self.env.build)
