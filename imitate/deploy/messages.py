@@ -4,6 +4,7 @@ Layouts: std_msgs, sensor_msgs, geometry_msgs, trajectory_msgs of ROS 2's
 common_interfaces, control_msgs of ros-controls.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,12 +45,13 @@ def stamp(time_s: float) -> dict[str, int]:
 
 
 def seconds(header: Any) -> float | None:
-    """The time of a std_msgs/Header in s; None where it has none or is all zero, which means unknown."""
+    """The time of a std_msgs/Header in s; None where it has none, or zero, or nonsense."""
     try:
         time = header["stamp"]
-        return float(time["sec"] + time["nanosec"] * 1e-9) or None
-    except (KeyError, TypeError):
+        found = float(time["sec"] + time["nanosec"] * 1e-9)
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
         return None
+    return found if 0.0 < found < math.inf else None
 
 
 def header(time_s: float, frame: str = "") -> dict[str, Any]:

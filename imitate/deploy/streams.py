@@ -126,7 +126,7 @@ class _Reader(Protocol):
     def __call__(self, message: Message) -> np.ndarray: ...
 
 
-MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, RobotError)
+MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RobotError)
 """What reading a message of the wrong shape raises."""
 
 
@@ -257,7 +257,7 @@ def _numbers(values: Any, size: int | None = None) -> np.ndarray:
         return np.full(len(values) if size is None else size, np.nan)
     try:
         array = np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return np.full(0 if size is None else size, np.nan)
     if size is not None and array.shape != (size,):
         return np.full(size, np.nan)

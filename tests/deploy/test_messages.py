@@ -41,6 +41,13 @@ def test_a_zero_or_missing_stamp_is_no_time() -> None:
     assert messages.seconds(messages.header(12.5)) == 12.5
 
 
+@pytest.mark.parametrize(
+    "sec", [float("nan"), float("inf"), -3, 10**400, "7", [1, 2], np.array([1.0, 2.0]), None]
+)
+def test_a_stamp_that_is_nonsense_is_no_time(sec: object) -> None:
+    assert messages.seconds({"stamp": {"sec": sec, "nanosec": 0}}) is None
+
+
 def test_values_are_a_multi_array() -> None:
     message = messages.message_of(
         command("joint_position", JOINTS, [[1, 2]]), target("joint_position", "values"), 9

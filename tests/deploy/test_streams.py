@@ -76,6 +76,7 @@ def test_velocity_may_be_empty_and_says_nothing_then() -> None:
         [True, 1.0, 1.0],
         ["1", 1.0, 1.0],
         [[1.0], 1.0, 1.0],
+        [10**400, 1.0, 1.0],
     ],
 )
 def test_a_wrong_state_is_invalid_and_a_later_right_one_mends_it(position: Any) -> None:

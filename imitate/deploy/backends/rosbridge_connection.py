@@ -149,8 +149,8 @@ class Connection:
                 waiting = []
             arrived_s = time.monotonic()
             for data in waiting:
-                # A malformed frame must not end the connection; its topic grows old, which shows.
-                with suppress(KeyError, TypeError, ValueError):
+                # No frame, however malformed, may end the connection; its topic grows old, which shows.
+                with suppress(Exception):
                     operation = self._whole(parse(data))
                     silent.pop(operation.get("topic", ""), None)
                     self._on_operation(operation, arrived_s)

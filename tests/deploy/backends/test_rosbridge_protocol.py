@@ -16,6 +16,7 @@ from websockets.sync.server import serve
 
 from imitate.deploy import messages
 from imitate.deploy.backends.rosbridge_client import RosbridgeTransport
+from imitate.deploy.backends.rosbridge_dialect import Dialect
 from imitate.deploy.command import Command
 from imitate.deploy.description import JointSource, RobotDescription, Target
 from imitate.deploy.transport import Topic
@@ -148,3 +149,38 @@ def test_a_message_in_fragments_is_put_together() -> None:
         server.shutdown()
         thread.join()
     assert received[0][0] == "/t" and received[0][1]["data"].tolist() == [1.0, 2.0]
+
+
+GARBAGE: list[str | bytes] = [
+    "", "x", "[]", "null", '{"op":"publish"}', '{"op":"publish","topic":"/joint_states","msg":[]}',
+    '{"op":"publish","topic":"/joint_states","msg":{"header":"h","name":3,"position":{}}}',
+    '{"op":"publish","topic":"/joint_states","msg":{"header":{"stamp":{"sec":1e999,"nanosec":0}},"name":["a","b"]}}',
+    '{"op":"publish","topic":"/joint_states","msg":{"name":["a","b"],"position":[1,' + "9" * 400 + "]}}",
+    '{"op":"publish","topic":["/joint_states"],"msg":{}}', '{"op":"fragment","id":"1"}', '{"op":"fragment"}',
+    '{"op":"fragment","id":"1","data":3,"num":"x","total":1}', '{"op":"status","level":"error"}',
+    "[" * 100_000, b"", b"\xff", b"\x9f" * 5000, b"\xd9\xff\xff", b"\xa1\x62op\x67publish",
+]  # fmt: skip
+
+
+def test_no_nonsense_of_a_server_ends_the_client() -> None:
+    """After all of it, a right message still comes, on the same connection."""
+    state = messages.joint_state(["b", "a"], np.array([2.0, 1.0]), 4.0)
+    good = json.dumps({"op": "publish", "topic": "/joint_states", "msg": Dialect(2).encode(state)})
+
+    def speak(websocket: Any) -> None:
+        for data in [*GARBAGE, good]:
+            websocket.send(data)
+        for _ in websocket:
+            pass
+
+    with serve(speak, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        robot = robot_at(server.socket.getsockname()[1], 2, everything())
+        robot.connect(5.0)
+        wait_until(lambda: robot.read().measured["jog"].valid if robot.read().measured else False)
+        assert robot.read().measured["jog"].value.tolist() == [1.0, 2.0]
+        assert robot.send(command("twist"))
+        robot.close()
+        server.shutdown()
+        thread.join()
