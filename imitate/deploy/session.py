@@ -186,6 +186,25 @@ class Session:
                     "imitate robot check"
                 )
             time.sleep(0.01)
+        self._wait_for_news()
+
+    def _wait_for_news(self) -> None:
+        """Begin right after an observation came, where they come slowly.
+
+        A robot that observes and obeys at the rate of the policy has half a period for either then, whatever
+        the moment at which the attempt was asked for.
+        """
+        if isinstance(self._clock, VirtualClock):
+            return
+        before_s = self._seen_s()
+        given_up_s = time.monotonic() + 2 * self._join.period_s
+        while self._seen_s() == before_s and time.monotonic() < given_up_s:
+            time.sleep(0.001)
+
+    def _seen_s(self) -> float:
+        """When the last of what the policy sees arrived."""
+        observations = self._robot.read().observations
+        return max(observations[key].arrived_s for key in self._predictor.spec.obs)
 
     def _missing(self) -> list[str]:
         snapshot = self._robot.read()
