@@ -39,12 +39,14 @@ from imitate.deploy.clock import Clock, RealClock, VirtualClock
 from imitate.deploy.control import Mode
 from imitate.deploy.journal import NoJournal
 from imitate.deploy.live import Live
+from imitate.deploy.page.session_page import PAGE, write_session_page
+from imitate.deploy.page.videos import film
 from imitate.deploy.predictor import Loaded, load_predictor
 from imitate.deploy.recording.session import SessionRecorder
 from imitate.deploy.robot import Robot, RobotConfig
 from imitate.deploy.safety.state_machine import State
 from imitate.deploy.session import Session, SessionConfig
-from imitate.errors import ConfigError, RobotError, nearest
+from imitate.errors import ConfigError, ImitateError, RobotError, nearest
 from imitate.parts import from_json, to_json
 from imitate.progress import Progress
 
@@ -104,6 +106,7 @@ class DeployCommand:
         finally:
             robot.close()
         (out / RESULT).write_text(json.dumps(result, indent=1))
+        _draw(out, robot, progress)
         outcome = Outcome(result, _lines(result, out))
         if is_ending():
             progress.say("\n".join(outcome.lines))
@@ -207,6 +210,16 @@ def _note(attempts: list[dict[str, Any]]) -> str:
     return f"success {sum(judged)}/{len(judged)}" if judged else ""
 
 
+def _draw(out: Path, robot: Robot, progress: Progress) -> None:
+    """The session's page; a session that was driven is not lost for want of one."""
+    try:
+        if isinstance(robot, SimulatedRobot):
+            film(robot, out)
+        write_session_page(out)
+    except (ImitateError, OSError) as error:
+        progress.say(f"the session has no page: {error}")
+
+
 def _trouble(recorder: SessionRecorder) -> str:
     lost = f"{recorder.dropped} calls were not recorded" if recorder.dropped else ""
     return recorder.failure or lost
@@ -231,4 +244,4 @@ def _lines(result: dict[str, Any], out: Path) -> list[str]:
             lines.append(
                 f"{label:<9} {t['p50']:.1f} ms median, {t['p99']:.1f} ms 99 %, {t['max']:.1f} ms at most"
             )
-    return [*lines, f"recorded  {out / RECORDING}"]
+    return [*lines, f"recorded  {out / RECORDING}", f"page      {out / PAGE}"]

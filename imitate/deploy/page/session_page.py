@@ -17,7 +17,7 @@ from imitate.deploy.page.timeline import (
     unfamiliar_section,
 )
 from imitate.deploy.page.timing_charts import timing_section
-from imitate.deploy.page.verdict import findings, first_look, headline_words, outcome
+from imitate.deploy.page.verdict import findings, first_look, headline_words, outcome, shortened
 from imitate.deploy.page.videos import video_section
 from imitate.page import (
     Html,
@@ -96,7 +96,7 @@ def _more(recording: Recording) -> Html:
     look = first_look(recording)
     if look:
         moment = at(look[0], recording)
-        shown.append(paragraph("To look at first: ", look[1], ", at ", moment, " s."))
+        shown.append(paragraph("To look at first: ", shortened(look[1]), ", at ", moment, " s."))
     return tag("div", *shown)
 
 

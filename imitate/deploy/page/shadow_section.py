@@ -50,15 +50,13 @@ def _nothing(text: str) -> Html:
 def sentence(quantity: Quantity) -> str:
     """What came out for one quantity."""
     better = "closer" if quantity.ratio < 1 else "no closer"
-    text = (
-        f"{quantity.group}, {quantity.name}: {better} standing still (error {percent(quantity.ratio)} of its)"
-    )
+    text = f"{quantity.group}, {quantity.name}: {better} to what was done than standing still"
+    text += f" (error {percent(quantity.ratio)} of its)"
     agreement = quantity.agreement()
     if agreement is None:
         return f"{text}."
-    return (
-        f"{text}; the direction agrees within 45° in {percent(agreement[0])} of {agreement[1]} moving steps."
-    )
+    share, steps = agreement
+    return f"{text}; the direction agrees within 45° in {percent(share)} of {steps} moving steps."
 
 
 def _table(quantities: list[Quantity]) -> Html:

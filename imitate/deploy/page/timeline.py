@@ -68,7 +68,7 @@ def _key() -> list[Html]:
     marks = [
         ("commanded", "commanded"),
         ("measured", "measured"),
-        ("proposed", "× proposed, not let through"),
+        ("proposed", "× proposed, but changed"),
     ]
     return [tag("span", tag("i", class_=f"key {name}"), text) for name, text in marks]
 
@@ -107,7 +107,7 @@ def _curves(group: Group, recording: Recording) -> list[tuple[str, np.ndarray, n
     size = len(labels(group.target))
     for kind, trace in (
         ("commanded", group.commanded),
-        ("measured", measured_as_commanded(group)),
+        ("measured", measured_as_commanded(group, [start_s for start_s, _ in attempts(recording)])),
         ("proposed", proposals(recording, group)),
     ):
         if len(trace.times_s) and trace.values.shape[1] == size:

@@ -1,6 +1,7 @@
-"""What happened when, short enough to draw: spans of states and of who acts, runs of interventions, curves."""
+"""What happened when, short enough to draw: states, who acts, runs of interventions, curves."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,13 +101,17 @@ def labels(target: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(str(name), units.get(str(name), KIND_UNITS.get(kind, ""))) for name in names]
 
 
-def measured_as_commanded(group: Group) -> Trace:
-    """What was measured in the units of the commands: of rates the mean since the measurement before."""
+def measured_as_commanded(group: Group, starts_s: Sequence[float]) -> Trace:
+    """What was measured in the units of the commands: of rates the mean since the measurement before.
+
+    starts_s: of the attempts, between which a simulation begins anew somewhere else.
+    """
     measured, kind = group.measured, group.target.get("kind")
     if kind not in ("twist", "joint_velocity") or len(measured.times_s) < 2:
         return measured if kind not in ("twist", "joint_velocity") else _none(group)
     elapsed = np.diff(measured.times_s)
-    keep = elapsed > 1e-6
+    begun = np.searchsorted(np.sort(starts_s), measured.times_s, side="right")
+    keep = (elapsed > 1e-6) & (np.diff(begun) == 0)
     moved = displacement(group.target, measured.values[:-1], measured.values[1:])
     return Trace(measured.times_s[1:][keep], moved[keep] / elapsed[keep, None])
 
@@ -141,7 +146,7 @@ def thinned(times_s: np.ndarray, values: np.ndarray, points: int) -> tuple[np.nd
         return times_s, values
     edges = np.linspace(0, len(times_s), bins + 1).astype(int)
     chosen = set()
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges.tolist()):
         part = values[low:high]
         if len(part) and not np.isnan(part).all():
             chosen |= {low + int(np.nanargmin(part)), low + int(np.nanargmax(part))}

@@ -39,7 +39,8 @@ def headline_words(recording: Recording) -> str:
         "shadow": "nothing was sent, somebody else drove",
         "dry-run": "nothing was sent",
     }
-    return f"{name or 'A policy'} on {robot}, mode {mode}: {moved.get(mode, 'unknown whether anything was sent')}."
+    what = moved.get(mode, "unknown whether anything was sent")
+    return f"{name or 'A policy'} on {robot}, mode {mode}: {what}."
 
 
 def outcome(recording: Recording) -> tuple[int, int] | None:
@@ -111,7 +112,9 @@ def _times(counts: Counter[str]) -> str:
 
 def _listed(counts: Counter[str]) -> str:
     """The three most frequent reasons."""
-    shown = [why if n == 1 else f"{why} ({n} times)" for why, n in counts.most_common(3)]
+    shown = [
+        shortened(why) if n == 1 else f"{shortened(why)} ({n} times)" for why, n in counts.most_common(3)
+    ]
     return "; ".join(shown) + ("; and others" if len(counts) > 3 else "")
 
 
@@ -126,10 +129,9 @@ def _punctuality(recording: Recording) -> list[Finding]:
     empty, sent = counts.get("ticks without an action", 0), counts.get("commands sent", 0)
     latency = summaries(recording).get("latency_ms", {})
     if latency.get("max"):
-        period = (
-            f" (a control period is {1000 / recording.spec.rate_hz:.0f} ms)" if recording.spec.rate_hz else ""
-        )
-        text = f"Inference took {latency['p50']:.0f} ms, 99 % of the time at most {latency['p99']:.0f} ms{period}."
+        rate_hz = recording.spec.rate_hz
+        period = f" (a control period is {1000 / rate_hz:.0f} ms)" if rate_hz else ""
+        text = f"Inference took {latency['p50']:.0f} ms in the median and {latency['p99']:.0f} ms at 99 %{period}."
         found.append(Finding("note", text))
     if empty:
         text = f"In {empty:,} ticks no action was there yet, and the robot held"
@@ -182,6 +184,11 @@ def first_look(recording: Recording) -> tuple[float, str] | None:
     for event in recording.named("intervention"):
         return event.time_s, f"the first intervention of the gate, {event.values.get('rule')}"
     return None
+
+
+def shortened(text: str) -> str:
+    """At most some eighty characters of a reason."""
+    return text if len(text) <= 80 else f"{text[:79].rstrip(' ,')} …"
 
 
 def _robot(header: Any) -> str:

@@ -80,8 +80,8 @@ def _caption(path: Path, recording: Recording) -> str:
         return f"camera {name}{fast}"
     told = recording.result.get("attempts")
     one = told[int(name) - 1] if isinstance(told, list) and name.isdigit() and int(name) <= len(told) else {}
-    words = {True: ", succeeded", False: ", did not succeed"}
-    return f"attempt {name}, seed {one.get('seed', '?')}{words.get(one.get('success'), '')}, drawn again"
+    came = {True: ", succeeded", False: ", did not succeed"}[one["success"]] if "success" in one else ""
+    return f"attempt {name}, seed {one.get('seed', '?')}{came}, drawn again"
 
 
 def _file_name(camera: str) -> str:
