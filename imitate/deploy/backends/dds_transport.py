@@ -84,15 +84,17 @@ class DdsTransport:
 
     def publish(self, topic: str, message: Message) -> bool:
         """See Transport; False where nobody subscribes."""
-        if topic not in self._by_name:
+        found = self._by_name.get(topic)
+        if found is None:
             return False
-        described, writer = self._by_name[topic]
+        described, writer = found
         sample = sample_of(topic_class(described.type), encode(message, described.type))
-        if not writer.get_matched_subscriptions():
-            return False
         try:
+            if not writer.get_matched_subscriptions():
+                return False
             writer.write(sample)
-        except import_extra("cyclonedds.core", "ros").DDSException:
+        except _dds_exception():
+            # Another thread closes the link, or the network takes nothing more.
             return False
         return True
 
@@ -112,9 +114,13 @@ class DdsTransport:
         link = self._link
         if link is None:
             return False
-        if link.writers:
-            return any(writer.get_matched_subscriptions() for writer in link.writers.values())
-        return any(reader.get_matched_publications() for reader in link.readers.values())
+        writers, readers = list(link.writers.values()), list(link.readers.values())
+        try:
+            if writers:
+                return any(writer.get_matched_subscriptions() for writer in writers)
+            return any(reader.get_matched_publications() for reader in readers)
+        except _dds_exception():
+            return False
 
     def survey(self) -> Survey:
         """See Transport; names participants, as DDS knows no nodes."""
@@ -179,6 +185,11 @@ def _message(sample: Any, type_name: str) -> dict[str, Any] | None:
         return None
 
 
+def _dds_exception() -> type[Exception]:
+    found: type[Exception] = import_extra("cyclonedds.core", "ros").DDSException
+    return found
+
+
 def _without_partner(link: _Link) -> list[str]:
     reading = [t.name for t, reader in link.readers.items() if not reader.get_matched_publications()]
     return reading + [t.name for t, writer in link.writers.items() if not writer.get_matched_subscriptions()]
@@ -202,7 +213,7 @@ def _participant(network: DdsNetwork) -> tuple[Any, Any]:
     try:
         domain = library.Domain(number, config) if config else None
         return domain, library.DomainParticipant(number)
-    except import_extra("cyclonedds.core", "ros").DDSException as error:
+    except _dds_exception() as error:
         raise RobotError(f"{network} cannot be joined: {error}; check robot.interface") from error
 
 

@@ -225,6 +225,36 @@ def test_a_robot_that_dies_and_comes_again_is_found_again() -> None:
     assert report["commands"] == [[-1.0, 5.0]]
 
 
+@pytest.mark.timeout(60)
+def test_closing_while_another_thread_publishes() -> None:
+    domain = Domain(DOMAIN + 1, LOOPBACK)
+    robot, transport = DdsTransport(DdsNetwork(DOMAIN + 1)), DdsTransport(DdsNetwork(DOMAIN + 1))
+    opening = threading.Thread(target=lambda: robot.open([COMMANDS], [STATES], lambda *_: None, 10.0))
+    opening.start()
+    transport.open([STATES], [COMMANDS], lambda *_: None, 10.0)
+    opening.join(20)
+    answers: list[bool] = []
+    failures: list[BaseException] = []
+
+    def publish() -> None:
+        try:
+            while not answers or answers[-1]:
+                answers.append(transport.publish("/commands", {"data": [1.0]}) and transport.is_connected())
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=publish) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: len(answers) > 50)
+    transport.close()
+    for thread in threads:
+        thread.join(10)
+    robot.close()
+    del domain
+    assert not failures and answers[0] and not any(thread.is_alive() for thread in threads)
+
+
 def wait_for(is_so: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + 30.0
     while not is_so():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from recorded_session import SPEC, command, observed, record, record_steps
+from recorded_session import HEADER, SPEC, command, observed, record, record_steps
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as Writer2
@@ -19,9 +19,11 @@ from imitate.deploy.backends.replay_transport import ReplayTransport
 from imitate.deploy.description import JointSource, RobotDescription, Target
 from imitate.deploy.robot import Robot
 from imitate.deploy.ros_types import encode, encode_ros1
+from imitate.deploy.safety.limits import JointLimits, Limits
 from imitate.deploy.topic_robot import TopicRobot
 from imitate.deploy.transport import Topic
 from imitate.errors import ConfigError, RobotError
+from imitate.parts import to_json
 
 STATES = Topic("/joint_states", "sensor_msgs/msg/JointState")
 BEGAN_NS = 1_700_000_000_000_000_000
@@ -120,6 +122,19 @@ def test_a_session_is_a_robot(tmp_path: Path) -> None:
     assert last.stop is not None and not last.stop.value
     assert robot.measure().observations == {}
     assert [told.sequence for _, told in robot.sent] == [0]
+
+
+def test_limits_are_those_of_the_session(tmp_path: Path) -> None:
+    limits = Limits(joints={"elbow": JointLimits(velocity=1.0)})
+
+    def recorded(name: str, told: Any) -> Limits:
+        header = {**HEADER, "settings": {"robot": {"limits": told}}}
+        return ReplayConfig(str(record(tmp_path / name, lambda recorder: None, header))).limits
+
+    assert recorded("a.mcap", to_json(limits)) == limits
+    strange = {"_target_": "imitate.deploy.safety.limits.Limits", "joints": {"x": {"_target_": "os.path.X"}}}
+    assert recorded("b.mcap", strange) == Limits()
+    assert recorded("c.mcap", None) == Limits()
 
 
 def test_closing_early_leaves_no_thread(tmp_path: Path) -> None:
