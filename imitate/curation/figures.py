@@ -24,7 +24,7 @@ def agreement_chart(measured: Measurement) -> Html | None:
     agreement = measured.agreement
     if agreement is None:
         return None
-    names = {"similar state": "divergence", "similar state,\nthe nearer way": "mode_divergence"}
+    names = {"up to 16": "divergence", "up to 16,\nthe nearer way": "mode_divergence"}
     values = [float(np.nanmean(measured.score(name))) for name in names.values()]
     labels = [f"{agreement.neighbours} most similar", *names, "random state"]
 
