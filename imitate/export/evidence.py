@@ -1,5 +1,6 @@
 """How good the policy was found to be: the evaluation that travels with an export."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,21 +14,29 @@ def find_evaluation(loaded: LoadedPolicy, given: str | None) -> dict[str, Any] |
 
     Raises DataError where `given` is no evaluation, or one of another checkpoint.
     """
-    own = checkpoint_hash(loaded.file)
     if given is not None:
         result = load(given)
-        if result.provenance.get("checkpoint_hash") != own:
-            raise DataError(f"evaluation={given} is of another checkpoint than {loaded.file}")
+        if not _is_of(result, loaded):
+            raise DataError(
+                f"evaluation={given} is of another checkpoint than {loaded.file}, or of other settings of it"
+            )
         return summary(result)
     folder = loaded.file.parent
-    for path in sorted([folder / FILE_NAME, *folder.glob(f"*/{FILE_NAME}")]):
+    for path in (folder / FILE_NAME, *sorted(folder.glob(f"*/{FILE_NAME}"))):
         try:
             result = load(path)
         except DataError:
             continue
-        if result.provenance.get("checkpoint_hash") == own:
+        if _is_of(result, loaded):
             return summary(result)
     return None
+
+
+def _is_of(result: RolloutResult, loaded: LoadedPolicy) -> bool:
+    """Whether `result` is of this checkpoint, acting with the settings that are exported."""
+    known = result.provenance
+    same_weights = known.get("checkpoint_hash") == checkpoint_hash(loaded.file)
+    return same_weights and json.loads(json.dumps(loaded.info.policy)) == known.get("policy")
 
 
 def summary(result: RolloutResult) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from imitate.runtime.manifest import SeenRange
 from imitate.training.run import CONFIG
 from imitate.types import ArraySpec
 
-BATCH = 64
+BATCH = 32
 EPISODES, ROUNDS = 8, 4
 """Episodes that are rolled out at a time, and how many times at most."""
 

@@ -21,7 +21,9 @@ NUDGES = -1e-5, -1e-6, 1e-6, 1e-5
 """Where an error is a JUMP, as a share of the range, and noise changed by one of NUDGES makes the policy
 jump, too, rounding decided between two modes: at most so large a share of observations may be so."""
 
-FEWEST_PAIRS, GOLDEN_PAIRS = 8, 16
+GOLDEN_PAIRS = 8
+"""Few, since loading a policy tries them all."""
+
 STEADY = 1e-4, 0.01
 """Golden chunks change by less than this share of the range when noise changes by the first number."""
 
@@ -95,10 +97,10 @@ class _Comparison:
 
     def finished(self) -> Parity:
         """What was found; raises BundleError where too few rows can be recorded."""
-        if len(self._pairs) < FEWEST_PAIRS:
+        if len(self._pairs) < GOLDEN_PAIRS:
             raise BundleError(
                 f"only {len(self._pairs)} of the observations compared give actions that do not hang on the "
-                f"fourth decimal of the noise, expected at least {FEWEST_PAIRS}; is the policy trained?"
+                f"fourth decimal of the noise, expected at least {GOLDEN_PAIRS}; is the policy trained?"
             )
         pairs = self._pairs[:GOLDEN_PAIRS]
         self.found.golden = {name: np.stack([pair[name] for pair in pairs]) for name in pairs[0]}

@@ -11,7 +11,7 @@ from torch import Tensor
 pytest.importorskip("onnxruntime")
 
 from imitate.errors import BundleError
-from imitate.export.parity import FEWEST_PAIRS, compare
+from imitate.export.parity import GOLDEN_PAIRS, compare
 from imitate.progress import SILENT
 from imitate.types import ArraySpec, DataSpec
 
@@ -52,7 +52,7 @@ def run(policy: Chooser, exported: Chooser, count: int = 500):
 def test_equal_programs_agree_on_every_observation() -> None:
     found = run(Chooser(), Chooser())
     assert found.observations == 500 and found.undecided == 0 and not found.worst.any()
-    assert len(found.golden["action"]) >= FEWEST_PAIRS
+    assert len(found.golden["action"]) >= GOLDEN_PAIRS
     assert found.golden["obs.state"].shape[1:] == (1, 2) and found.golden["noise"].shape[1:] == (1,)
 
 
