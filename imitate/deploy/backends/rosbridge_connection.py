@@ -23,6 +23,8 @@ SILENCE_S, LONGEST_SILENCE_S = 3.0, 60.0
 """A topic that never came for so long is subscribed again, then after twice as long, and so on: a ROS 2
 server takes over the reliability of publishers that are there when it subscribes, others may not match."""
 
+CONGESTED_S = 0.02
+"""A frame that waits in this machine for longer means that the network does not take any."""
 SIOCOUTQNSD = 0x894B
 """Linux: bytes of a socket that were not sent yet (linux/sockios.h)."""
 
@@ -74,6 +76,7 @@ class Connection:
         self._on_operation, self._newest_only, self._renews = on_operation, newest_only, renews
         self._fragments: dict[str, dict[int, str]] = {}
         self._socket: Any = None
+        self._clear_s = float("-inf")
         self._closing = threading.Event()
         self._opened = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"rosbridge {url}", daemon=True)
@@ -94,13 +97,21 @@ class Connection:
     def send(self, text: str) -> bool:
         """Send a frame at once; False where there is no connection, or earlier ones are still waiting."""
         current = self._socket
-        if current is None or _unsent_bytes(current.socket) > 0:
+        if current is None or self._is_congested(current):
             return False
         try:
             current.send(text)
         except failures():
             return False
         return True
+
+    def _is_congested(self, current: Any) -> bool:
+        """Whether what was sent before still waits: a command behind it would arrive late."""
+        now_s = time.monotonic()
+        if _unsent_bytes(current.socket) == 0:
+            self._clear_s = now_s
+        # Linux holds small frames back for a moment to send several at once (tcp_autocorking).
+        return now_s - self._clear_s > CONGESTED_S
 
     def close(self) -> None:
         """Leave the server and join the thread; safe to call twice."""
@@ -190,7 +201,7 @@ def _is_fragment(data: str | bytes) -> bool:
 
 
 def _unsent_bytes(connected: socket.socket) -> int:
-    """Bytes that wait in this machine for the network: a command behind them would arrive late."""
+    """Bytes that wait in this machine for the network; 0 where nobody can tell."""
     if sys.platform != "linux":
         return 0
     import fcntl

@@ -67,6 +67,11 @@ def test_every_command_arrives_as_it_was_meant(ros: int) -> None:
     assert received["pose"]["pose"]["position"] == {"x": 1, "y": 2, "z": 3}
 
 
+def test_commands_that_follow_each_other_at_once_all_leave() -> None:
+    with everything_bridged(2) as (robot, _, _):
+        assert all(robot.send(command("twist")) for _ in range(500))
+
+
 @BOTH
 def test_every_observation_arrives_as_it_was_published(ros: int) -> None:
     with everything_bridged(ros) as (robot, bridge, _):

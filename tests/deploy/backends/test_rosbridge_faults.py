@@ -1,6 +1,7 @@
 """What goes wrong between us and a bridge: no command is kept, and none that is old is obeyed."""
 
 import json
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -104,6 +105,20 @@ def test_a_slow_reader_delays_nobody_else() -> None:
         ages = [entry.time_s - entry.values[0] for entry in ends.arm.applied]
     assert oldest < 0.25
     assert len(ages) > 20 and max(ages) < LONGEST_AGE_S
+
+
+def test_a_server_that_reads_nothing_is_not_fed_and_holds_nobody_up(tmp_path: Path) -> None:
+    with arm_process(tmp_path) as (arm, robot):
+        arm.process.send_signal(signal.SIGSTOP)
+        pilot, slowest, sent = Pilot(robot), 0.0, 0
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            began = time.monotonic()
+            sent += pilot.send()
+            slowest = max(slowest, time.monotonic() - began)
+        arm.process.send_signal(signal.SIGCONT)
+    assert sent < pilot.sequence / 2, "commands were still taken after the server was known to be frozen"
+    assert slowest < 0.3
 
 
 def test_of_waiting_pictures_only_the_newest_counts() -> None:
