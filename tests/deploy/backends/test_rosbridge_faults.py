@@ -107,6 +107,7 @@ def test_a_slow_reader_delays_nobody_else() -> None:
     assert len(ages) > 20 and max(ages) < LONGEST_AGE_S
 
 
+@pytest.mark.slow
 def test_a_server_that_reads_nothing_is_not_fed_and_holds_nobody_up(tmp_path: Path) -> None:
     with arm_process(tmp_path) as (arm, robot):
         arm.process.send_signal(signal.SIGSTOP)
