@@ -22,12 +22,13 @@ from imitate.deploy.safety.filters import (
     measured_value,
     order_of,
     require_finite,
+    require_near,
     require_recent,
 )
 from imitate.deploy.safety.gripper import GripperFilter
 from imitate.deploy.safety.joints import Findings, GroupFilter, Measured, PositionFilter, Sent, VelocityFilter
 from imitate.deploy.safety.pose import PoseFilter
-from imitate.deploy.safety.tool import TwistFilter
+from imitate.deploy.safety.tool import TwistFilter, pose_gap
 from imitate.deploy.safety.trajectory import TrajectoryFilter
 
 PACE_TOLERANCE = 0.9
@@ -115,8 +116,9 @@ class SafetyGate:
 
         Positions and poses slow down to where they then stay; velocities and twists slow down to zeros, which
         are repeated; grippers keep what was sent last. Positions that we never commanded get none, nor do the
-        groups `but`, and groups that were sent something just now. `snapshot` is not consulted: a hold goes
-        on from what was sent, so that a wrong measurement cannot move the robot.
+        groups `but`, and groups that were sent something just now. Slowing down goes on from what was sent,
+        so a wrong measurement cannot change it; but a robot at rest that is measured further away than jumps
+        may be was moved by somebody else, and is not called back.
         """
         commands = []
         now_s = now_s if math.isfinite(now_s) else self._last_s
@@ -128,7 +130,7 @@ class SafetyGate:
                 group.filter.paused()
             sent = group.filter.stop(now_s)
             group.is_held = True
-            if sent is not None:
+            if sent is not None and not self._was_moved(group, sent, snapshot, now_s):
                 commands.append(self._numbered(group, sent, now_s, True))
         return commands
 
@@ -159,6 +161,22 @@ class SafetyGate:
         self._require_pace(group, now_s)
         measured = self._measured(group, snapshot, now_s)
         return group.filter.limit(command, measured, self._has_stopped(group, now_s))
+
+    def _was_moved(self, group: _Group, sent: Sent, snapshot: Snapshot, now_s: float) -> bool:
+        """Whether a group at rest is known to be elsewhere than where it would be held."""
+        kind, jump = group.bounds.kind, self._bounds.jump
+        if kind not in ("joint_position", "pose") or not group.filter.is_still:
+            return False
+        try:
+            measured = self._measured(group, snapshot, now_s).value
+            value = sent.values[-1].tolist()
+            if kind == "pose":
+                gap, angle = pose_gap(value, measured)
+                return gap > jump.tool_m or angle > jump.tool_rad
+            require_near(value, measured, jump.joint, group.bounds)
+        except RefusedError as refusal:
+            return refusal.rule == "jump"
+        return False
 
     def _require_clock(self, now_s: float) -> None:
         last = self._last_s

@@ -210,6 +210,31 @@ def test_a_gripper_keeps_what_it_was_told_in_a_hold_and_after() -> None:
     assert bench.send("fingers", [0.0]).command.values.tolist() == [[0.0]]
 
 
+@pytest.mark.parametrize(
+    ("group", "asked", "elsewhere"),
+    [("arm", [0.05, 0.0], [-0.9, 0.0]), ("flange", [0.01, *HOME[1:]], [0.4, *HOME[1:]])],
+)
+def test_a_robot_that_somebody_moved_is_not_called_back(group: str, asked, elsewhere) -> None:
+    bench = Bench(group)
+    for _ in range(100):
+        bench.send(group, asked)
+    for _ in range(40):
+        assert group in bench.hold()
+    bench.measured[group] = elsewhere
+    assert bench.hold() == {}
+    sent = bench.send(group, elsewhere).command
+    assert sent.values[0] == pytest.approx(elsewhere)
+
+
+def test_a_glitch_of_the_measurement_does_not_change_how_a_hold_slows_down() -> None:
+    bench = Bench("arm")
+    for _ in range(50):
+        bench.send("arm", [1.5, 0.0])
+    before = bench.measured["arm"][0]
+    bench.measured["arm"] = [-1.0, 0.0]
+    assert bench.hold()["arm"].values[0, 0] == pytest.approx(before + 0.9 * H)
+
+
 def test_after_a_hold_a_group_starts_where_it_is_measured() -> None:
     bench = Bench("arm")
     for _ in range(50):
