@@ -52,10 +52,10 @@ class Run:
 def state_spans(recording: Recording) -> list[Span]:
     """The states one after another, to the end of the recording."""
     changes = recording.states()
-    ends = [change.time_s for change in changes[1:]] + [max(recording.end_s, recording.start_s)]
+    ends = [*(change.time_s for change in changes[1:]), recording.end_s]
     return [
         Span(change.time_s, end_s, str(change.values["after"]), str(change.values.get("why", "")))
-        for change, end_s in zip(changes, ends, strict=True)
+        for change, end_s in zip(changes, ends[: len(changes)], strict=True)
     ]
 
 

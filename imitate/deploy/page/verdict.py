@@ -131,7 +131,8 @@ def _punctuality(recording: Recording) -> list[Finding]:
     if latency.get("max"):
         rate_hz = recording.spec.rate_hz
         period = f" (a control period is {1000 / rate_hz:.0f} ms)" if rate_hz else ""
-        text = f"Inference took {latency['p50']:.0f} ms in the median and {latency['p99']:.0f} ms at 99 %{period}."
+        median, most = latency["p50"], latency["p99"]
+        text = f"Inference took {median:.0f} ms in the median and {most:.0f} ms at 99 %{period}."
         found.append(Finding("note", text))
     if empty:
         text = f"In {empty:,} ticks no action was there yet, and the robot held"
