@@ -31,11 +31,10 @@ from imitate.runtime import BundlePolicy, open_bundle
 pytest.importorskip("onnxruntime")
 
 COMPARED = 32
-LONG = {"diffusion_unet", "diffusion_chunk", "diffusion_transformer", "mode", "truncated_mode", "act"}
 
 
 @pytest.fixture(
-    params=[pytest.param(p, marks=pytest.mark.slow if p.stem in LONG else []) for p in CONFIGS],
+    params=[pytest.param(p, marks=[] if p.stem == "bc" else pytest.mark.slow) for p in CONFIGS],
     ids=lambda path: path.stem,
 )
 def config(request: pytest.FixtureRequest) -> PolicyConfig:
@@ -76,10 +75,9 @@ def require_equal(policy: Policy, exported: BundlePolicy, obs: dict[str, torch.T
         assert (np.abs(chunk - expected) <= 1e-4 * scale).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "image",
-    [ImageConfig(), pytest.param(ImageConfig("vit_tiny", resize=(40, 40)), marks=pytest.mark.slow)],
-    ids=["resnet18", "vit_tiny"],
+    "image", [ImageConfig(), ImageConfig("vit_tiny", resize=(40, 40))], ids=["resnet18", "vit_tiny"]
 )
 def test_images_and_points_are_inside(image: ImageConfig, tmp_path: Path) -> None:
     pytest.importorskip("torchvision")
