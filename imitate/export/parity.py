@@ -92,7 +92,8 @@ class _Comparison:
             self._compare(alone, noise[row], expected[row])
             task.advance()
         if len(self._pairs) < GOLDEN_PAIRS:
-            share = GOLDEN_PAIRS if rows == self.count else GOLDEN_PAIRS // 4
+            # From several batches where there are many.
+            share = GOLDEN_PAIRS // 4 if self.count > 8 * rows else GOLDEN_PAIRS
             self._pairs += self._steady(obs, noise, expected)[:share]
 
     def finished(self) -> Parity:
