@@ -26,7 +26,7 @@ class ReplayConfig:
     limits: where none are given those of the session.
     """
 
-    path: str
+    path: str = ""
     description: RobotDescription | None = None
     speed: float = 1.0
     limits: Limits = field(default_factory=Limits)
@@ -34,13 +34,15 @@ class ReplayConfig:
     def __post_init__(self) -> None:
         if not self.speed > 0:
             raise ConfigError(f"robot.speed is {self.speed}, expected more than 0")
-        if not Path(self.path).exists():
+        if self.path and not Path(self.path).exists():
             raise ConfigError(f"robot.path is {self.path}, which does not exist")
-        if self.limits == Limits():
+        if self.path and self.limits == Limits():
             object.__setattr__(self, "limits", _recorded_limits(Path(self.path)) or self.limits)
 
     def build(self) -> Robot:
         """The robot, not yet playing; raises RobotError where the file cannot be read."""
+        if not self.path:
+            raise ConfigError("robot.path is missing: name the recording with  robot.path=…")
         path = Path(self.path)
         if path.is_file() and holds_session(path):
             return SessionRobot(path, self.speed)

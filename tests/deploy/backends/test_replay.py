@@ -157,6 +157,8 @@ def test_what_cannot_be_played_is_said(tmp_path: Path) -> None:
         ReplayTransport(half, 1.0).open([STATES], [], lambda *_: None, 1.0)
     with pytest.raises(ConfigError, match="does not exist"):
         ReplayConfig(str(tmp_path / "nothing"))
+    with pytest.raises(ConfigError, match=r"robot.path is missing"):
+        ReplayConfig().build()
     with pytest.raises(ConfigError, match=r"robot.speed is 0"):
         ReplayConfig(str(bag), speed=0)
     with pytest.raises(ConfigError, match=r"robot.description is missing"):
