@@ -23,9 +23,10 @@ Keys:
 """
 
 import json
+import shutil
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -98,7 +99,7 @@ class DeployCommand:
             try:
                 recorder = self._recorder(loaded, robot, out)
                 session.record(recorder)
-                with told_to_end() as is_ending:
+                with told_to_end() as is_ending, _nothing_left(out, session):
                     attempts = self._attempts(session, robot, recorder, is_ending, progress)
                 result = self._result(loaded, session, attempts)
             finally:
@@ -179,6 +180,18 @@ class DeployCommand:
             "timings": session.timings.to_json(),
             "imitate": __version__,
         }
+
+
+@contextmanager
+def _nothing_left(out: Path, session: Session) -> Iterator[None]:
+    """A session that could not even start leaves no folder that would be in the way of the next one."""
+    try:
+        yield
+    except ImitateError:
+        if all(change.after is not State.RUNNING for change in session.supervisor.events):
+            session.close()
+            shutil.rmtree(out)
+        raise
 
 
 def _one(

@@ -1,6 +1,7 @@
 """The half of the control loop that acts: at every tick each group is commanded, after the gate, or holds."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,6 +21,9 @@ from imitate.deploy.timings import Timings
 
 CHUNK_STEPS = 1000
 """No chunk is longer."""
+
+ZEROS_S = 1.0
+"""For how long a robot that was lost and is back is told to stand still."""
 
 
 class Commander:
@@ -48,6 +52,9 @@ class Commander:
         self._sequence = itertools.count(1).__next__
         self._events, self._step = 0, -1
         self._has_moved = self._is_placed = False
+        self._lost_s = -math.inf
+        rates = ("twist", "joint_velocity")
+        self._position_groups = {g for g, target in joined.targets.items() if target.kind not in rates}
         self.who: Who = "policy"
 
     def tick(self, now_s: float, schedule: Schedule, stale: Sequence[str], pace: float) -> None:
@@ -77,10 +84,10 @@ class Commander:
             self._log.begin(schedule.observed_s(step), schedule.ends_s(step), snapshot)
         if not self._is_placed or not self._is_sending:
             # What is not sent moves nothing, and while it rested others may have moved the robot.
+            self._gate.reset()
             self._start_here(snapshot, now_s)
 
     def _start_here(self, snapshot: Snapshot, now_s: float) -> None:
-        self._gate.reset()
         for group, setpoints in self._setpoints.items():
             setpoints.start(_moved(snapshot.measured[group].value, setpoints.size), now_s)
         self._has_moved = self._is_placed = True
@@ -102,6 +109,7 @@ class Commander:
             else:
                 continue
             self._pass(proposed, snapshot, now_s, "policy")
+        self._hold_if_refused(snapshot, now_s)
 
     def _follow(
         self, commands: Sequence[Command], snapshot: Snapshot, now_s: float, schedule: Schedule
@@ -115,6 +123,7 @@ class Commander:
             self._pass(command, snapshot, now_s, "person")
         taken = {command.group for command in commands}
         self._hold(snapshot, now_s, frozenset(taken))
+        self._hold_if_refused(snapshot, now_s)
 
     def _hand_back(self, snapshot: Snapshot, now_s: float, schedule: Schedule) -> None:
         """The person let go: the policy goes on from what it sees now."""
@@ -137,13 +146,24 @@ class Commander:
         self._setpoints[proposed.group].sent(decision.command)
         self._log.sent(decision.command, "person" if who == "person" else "policy")
 
+    def _hold_if_refused(self, snapshot: Snapshot, now_s: float) -> None:
+        """Every group holds in the very tick in which the gate refused one."""
+        if self._guard.supervisor.state is not State.RUNNING:
+            self._hold(snapshot, now_s)
+
     def _rest(self, snapshot: Snapshot, now_s: float, schedule: Schedule) -> None:
         """Not running: hold where the robot was moving, and plan anew once it runs again."""
         self._log.drop()
         self._plan.forget(schedule.seen(now_s))
         self._step, self.who, self._is_placed = -1, "policy", False
-        if self._has_moved and self._guard.supervisor.state in (State.HOLD, State.FAULT):
+        state = self._guard.supervisor.state
+        if state is State.DISCONNECTED:
+            self._lost_s = now_s
+        if self._has_moved and state in (State.HOLD, State.FAULT):
             self._hold(snapshot, now_s)
+        elif state is State.IDLE and now_s - self._lost_s < ZEROS_S:
+            # A controller that keeps its last speed has kept it while it could not be reached.
+            self._hold(snapshot, now_s, frozenset(self._position_groups))
 
     def _hold(self, snapshot: Snapshot, now_s: float, but: frozenset[str] = frozenset()) -> None:
         self._log.drop() if not but else None

@@ -234,6 +234,46 @@ class Steered(SimulatedRobot):
         return replace(snapshot, takeover={"arm": up})
 
 
+def test_a_robot_that_was_lost_and_is_back_is_told_to_stand_still_until_a_person_arms() -> None:
+    scene = stage(robot_class=Interrupted)
+    scene.play(0, longest_s=2.0)
+    events = scene.session.supervisor.events
+    back_s = [event.time_s for event in events if event.before is State.DISCONNECTED][-1]
+    after = [(at, command, who) for at, command, _, who in scene.diary.commands if at >= back_s]
+    assert after, "nothing was sent"
+    assert all(who == "hold" and command.kind == "twist" for _, command, who in after)
+    assert not after[-1][1].values.any()
+    assert after[-1][0] - back_s <= 1.0
+    assert scene.session.supervisor.state is State.IDLE
+
+
+class Interrupted(SimulatedRobot):
+    """Out of reach between the second and the fourth control step."""
+
+    def is_connected(self) -> bool:
+        return super().is_connected() and not 2 <= self.progress.steps < 4
+
+
+def test_where_the_gate_refuses_one_group_all_hold_within_a_tick() -> None:
+    scene = stage(robot_class=Jumping)
+    scene.play(0, longest_s=1.5)
+    held_s = next(e.time_s for e in scene.session.supervisor.events if e.after is State.HOLD)
+    soon = [(c.group, who) for at, c, _, who in scene.diary.commands if held_s < at < held_s + 0.015]
+    assert ("arm", "hold") in soon
+    assert all(who == "hold" for _, who in soon)
+
+
+class Jumping(SimulatedRobot):
+    """Says that its gripper were far outside of its range, so that no opening may be sent."""
+
+    def measure(self) -> Snapshot:
+        snapshot = super().measure()
+        if self.progress.steps < 2:
+            return snapshot
+        wrong = replace(snapshot.measured["gripper"], value=np.array([np.nan]))
+        return replace(snapshot, measured={**snapshot.measured, "gripper": wrong})
+
+
 def test_what_does_not_fit_is_refused_before_anything_moves() -> None:
     config = robot_config()
     env = reaching.config(rate_hz=5.0).build()
