@@ -96,9 +96,8 @@ def test_a_robot_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["robot"], "did you mean 'robot check'"),
         (["robot", "chek"], "did you mean 'robot check'"),
-        (["robot", "check"], "needs robot"),
         (["robot", "check", "robot=nobody"], "there is no such robot"),
-        (["robot", "simulate"], "needs env"),
+        (["robot", "simulate", "env=kitchen"], "there is no such env"),
         (["robot", "simulate", "env=point_obstacle", "port=99999"], "port is 99999"),
         (["robot", "check", "robot=simulated_arm", "robot.ros=3"], "robot.ros is 3"),
     ],

@@ -21,7 +21,8 @@ def config(name: str) -> Any:
     return compose("robot_check", [f"robot={name}"]).robot
 
 
-OVER_ROSBRIDGE = [name for name in options("robot") if isinstance(config(name), RosbridgeConfig)]
+TARGET = f"_target_: {RosbridgeConfig.__module__}.{RosbridgeConfig.__name__}"
+OVER_ROSBRIDGE = [name for name in options("robot") if TARGET in (FOLDER / f"{name}.yaml").read_text()]
 REAL = [name for name in OVER_ROSBRIDGE if name != "simulated_arm"]
 
 
