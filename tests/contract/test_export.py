@@ -1,6 +1,7 @@
 """Every YAML in imitate/configs/policy exports as a file that acts as the policy does, without torch."""
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -76,11 +77,11 @@ def require_equal(policy: Policy, exported: BundlePolicy, obs: dict[str, torch.T
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed")
 @pytest.mark.parametrize(
     "image", [ImageConfig(), ImageConfig("vit_tiny", resize=(40, 40))], ids=["resnet18", "vit_tiny"]
 )
 def test_images_and_points_are_inside(image: ImageConfig, tmp_path: Path) -> None:
-    pytest.importorskip("torchvision")
     config = small_config(next(p for p in CONFIGS if p.stem == "bc"))
     observation = dataclasses.replace(config.observation, points=PointsConfig(("cloud",)), image=image)  # type: ignore[attr-defined]
     config = dataclasses.replace(config, observation=observation)  # type: ignore[type-var]
