@@ -92,7 +92,9 @@ class Recording:
         """Every change of state: those of session.json, which also knows the last ones."""
         told = self.result.get("states")
         if not isinstance(told, list):
-            return self.named("state")
+            # Every attempt tells the changes since the session began.
+            once = {(e.time_s, str(e.values.get("after"))): e for e in self.named("state")}
+            return list(once.values())
         return [Event(float(change["time_s"]), "state", change) for change in told]
 
 

@@ -29,9 +29,9 @@ TURNS = {"roll", "pitch", "yaw"}
 class Quantity:
     """A part of a group's action with one unit (place, turn, joints, opening) over the steps (n,) compared.
 
-    error, still: distance of the policy's action, and of standing still, from what happened. moved: how far
-    the robot went. cosine: between the two directions, NaN where one of them is none, None where the quantity
-    has no direction.
+    asked, moved: how far the policy wanted to go, and how far the robot went. error, still: distance of the
+    policy's action, and of standing still, from what happened. cosine: between the two directions, NaN where
+    one of them is none, None where the quantity has no direction.
     """
 
     group: str
@@ -41,6 +41,7 @@ class Quantity:
     error: np.ndarray
     still: np.ndarray
     moved: np.ndarray
+    asked: np.ndarray
     cosine: np.ndarray | None
 
     @property
@@ -52,6 +53,11 @@ class Quantity:
     def ratio(self) -> float:
         """Mean error, as a share of that of standing still; NaN where nothing moved."""
         return float(self.error.mean() / self.still.mean()) if self.has_moved else float("nan")
+
+    @property
+    def pace(self) -> float:
+        """How far the policy wanted to go, as a share of how far the robot went; NaN where nothing moved."""
+        return float(self.asked.sum() / self.moved.sum()) if self.has_moved else float("nan")
 
     def agreement(self) -> tuple[float, int] | None:
         """Share of steps whose directions agree, and how many had one; None without any."""
@@ -166,9 +172,10 @@ def _parts(target: Mapping[str, Any]) -> list[tuple[str, str, list[int]]]:
 def _quantity(
     group: str, name: str, unit: str, times: np.ndarray, wanted: np.ndarray, real: np.ndarray
 ) -> Quantity:
-    moved = np.linalg.norm(real, axis=1)
+    moved, asked = np.linalg.norm(real, axis=1), np.linalg.norm(wanted, axis=1)
     cosine = _cosine(wanted, real, moved) if real.shape[1] > 1 else None
-    return Quantity(group, name, unit, times, np.linalg.norm(wanted - real, axis=1), moved, moved, cosine)
+    error = np.linalg.norm(wanted - real, axis=1)
+    return Quantity(group, name, unit, times, error, moved, moved, asked, cosine)
 
 
 def _cosine(wanted: np.ndarray, real: np.ndarray, moved: np.ndarray) -> np.ndarray:

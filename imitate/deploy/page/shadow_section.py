@@ -51,7 +51,7 @@ def sentence(quantity: Quantity) -> str:
     """What came out for one quantity."""
     better = "closer" if quantity.ratio < 1 else "no closer"
     text = f"{quantity.group}, {quantity.name}: {better} to what was done than standing still"
-    text += f" (error {percent(quantity.ratio)} of its)"
+    text += f" (error {percent(quantity.ratio)} of its), and would have gone {quantity.pace:.2f} times as far"
     agreement = quantity.agreement()
     if agreement is None:
         return f"{text}."
@@ -60,14 +60,24 @@ def sentence(quantity: Quantity) -> str:
 
 
 def _table(quantities: list[Quantity]) -> Html:
-    head = ["quantity", "unit per step", "steps", "mean error", "median", "95 %", "largest", "standing still"]
+    head = [
+        "quantity",
+        "unit per step",
+        "steps",
+        "mean error",
+        "median",
+        "95 %",
+        "largest",
+        "standing still",
+        "pace",
+    ]
     rows = []
     for one in quantities:
         median, p95 = np.percentile(one.error, [50, 95])
         numbers = [one.error.mean(), median, p95, one.error.max(), one.still.mean()]
-        shown = [amount(float(number)) for number in numbers]
+        shown = [*(amount(float(number)) for number in numbers), f"{one.pace:.2f}"]
         rows.append([f"{one.group}, {one.name}", one.unit, str(len(one.error)), *shown])
-    return table(head, rows, numeric=(2, 3, 4, 5, 6, 7))
+    return table(head, rows, numeric=(2, 3, 4, 5, 6, 7, 8))
 
 
 def _charts(quantity: Quantity) -> list[Html]:

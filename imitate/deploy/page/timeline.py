@@ -23,6 +23,10 @@ from imitate.page import Html, data_block, joined, paragraph, section, table, ta
 MAX_MARKS = 2000
 MAX_ROWS = 300
 LEAST_POINTS = 60
+RESTARTS = (
+    "Nothing was sent in this session, so every control step was planned from a robot at rest, or moved by "
+    "somebody else: limits of acceleration show more often than they would in mode=run."
+)
 KEYS = (
     "Drag or use the arrow keys to move, + and − to zoom, 0 for everything; "
     "n and p go to the next and the previous intervention."
@@ -107,7 +111,10 @@ def _curves(group: Group, recording: Recording) -> list[tuple[str, np.ndarray, n
     size = len(labels(group.target))
     for kind, trace in (
         ("commanded", group.commanded),
-        ("measured", measured_as_commanded(group, [start_s for start_s, _ in attempts(recording)])),
+        (
+            "measured",
+            measured_as_commanded(group, [time_s for span in attempts(recording) for time_s in span]),
+        ),
         ("proposed", proposals(recording, group)),
     ):
         if len(trace.times_s) and trace.values.shape[1] == size:
@@ -172,6 +179,8 @@ def interventions_section(recording: Recording) -> Html:
     left = len(runs) - len(lines)
     more = [paragraph(f"{left} later ones are not listed.", class_="note")] if left else []
     intro = "A rule of the gate changed a command, or refused it and the robot held."
+    if recording.header.get("mode") != "run":
+        intro += f" {RESTARTS}"
     by_rule = tag("div", table(["rule", "group", "times"], rows, numeric=(2,)), class_="narrow")
     whole = tag("div", table(head, lines, numeric=(0, 3)), class_="tall")
     return section("The safety gate", by_rule, whole, *more, intro=intro)

@@ -101,16 +101,16 @@ def labels(target: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(str(name), units.get(str(name), KIND_UNITS.get(kind, ""))) for name in names]
 
 
-def measured_as_commanded(group: Group, starts_s: Sequence[float]) -> Trace:
+def measured_as_commanded(group: Group, breaks_s: Sequence[float]) -> Trace:
     """What was measured in the units of the commands: of rates the mean since the measurement before.
 
-    starts_s: of the attempts, between which a simulation begins anew somewhere else.
+    breaks_s: when attempts begin and end, since in between a simulation starts anew somewhere else.
     """
     measured, kind = group.measured, group.target.get("kind")
     if kind not in ("twist", "joint_velocity") or len(measured.times_s) < 2:
         return measured if kind not in ("twist", "joint_velocity") else _none(group)
     elapsed = np.diff(measured.times_s)
-    begun = np.searchsorted(np.sort(starts_s), measured.times_s, side="right")
+    begun = np.searchsorted(np.sort(breaks_s), measured.times_s, side="right")
     keep = (elapsed > 1e-6) & (np.diff(begun) == 0)
     moved = displacement(group.target, measured.values[:-1], measured.values[1:])
     return Trace(measured.times_s[1:][keep], moved[keep] / elapsed[keep, None])

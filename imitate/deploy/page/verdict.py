@@ -1,5 +1,6 @@
 """A session in plain words: what was done, what came of it, and what deserves a look first."""
 
+import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -79,7 +80,7 @@ def _completeness(recording: Recording) -> list[Finding]:
         found.append(Finding("problem", f"{lost} calls were not recorded, because the disk was too slow."))
     refused = len(recording.named("not_recorded"))
     if refused:
-        found.append(Finding("problem", f"{refused} messages could not be recorded."))
+        found.append(Finding("problem", f"The recorder refused {_counted(refused, 'message')}."))
     if not attempts(recording):
         found.append(Finding("note", "No attempt began in this session."))
     return found
@@ -159,13 +160,19 @@ def _outcomes(recording: Recording) -> list[Finding]:
         return []
     successes, count = judged
     level: Level = "good" if successes == count else "note"
-    return [Finding(level, f"{successes} of {count} attempts succeeded.")]
+    return [Finding(level, f"{successes} of {_counted(count, 'attempt')} succeeded.")]
 
 
 def _unfamiliar(recording: Recording) -> list[Finding]:
     count = len(recording.named("unfamiliar"))
-    text = f"{count} observations were unlike those of the training: look at what the cameras saw then."
+    text = (
+        f"{_counted(count, 'observation')} unlike those of the training: look at what the cameras saw then."
+    )
     return [Finding("problem" if count > 5 else "note", text)] if count else []
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _people(recording: Recording) -> list[Finding]:
@@ -177,11 +184,15 @@ def _people(recording: Recording) -> list[Finding]:
 
 
 def first_look(recording: Recording) -> tuple[float, str] | None:
-    """The moment to look at first, in s of the session, and why: a stop, then a command that was refused."""
+    """The moment to look at first, in the session's s, and why: a stop, a failure, then the gate."""
     for after in ("fault", "disconnected", "hold"):
         for change in recording.states():
             if change.values["after"] == after and change.values.get("why") != OVER:
                 return change.time_s, str(change.values.get("why", ""))
+    told = recording.result.get("attempts")
+    for number, ((start_s, _), one) in enumerate(zip(attempts(recording), told or (), strict=False), 1):
+        if recording.header.get("mode") == "run" and one.get("success") is False:
+            return start_s, f"attempt {number}, which did not succeed"
     for event in recording.named("intervention"):
         return event.time_s, f"the first intervention of the gate, {event.values.get('rule')}"
     return None
@@ -189,7 +200,7 @@ def first_look(recording: Recording) -> tuple[float, str] | None:
 
 def shortened(text: str) -> str:
     """At most some eighty characters of a reason."""
-    return text if len(text) <= 80 else f"{text[:79].rstrip(' ,')} …"
+    return textwrap.shorten(text, 80, placeholder=" and more").replace(", and more", " and more")
 
 
 def _robot(header: Any) -> str:

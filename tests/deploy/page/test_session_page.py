@@ -57,10 +57,10 @@ def test_its_numbers_are_those_of_the_session(folder: Path) -> None:
     for key in ("p50", "p99", "max"):
         assert f"{planted_session.TIMES[key]:.1f}" in told
     assert "2.0 % of 300 ticks came a whole period late." in page
-    assert "1 of 1 attempts succeeded." in page
+    assert "1 of 1 attempt succeeded." in page
     assert "intervened 3 times in 30 commands: velocity 3." in page
     assert "It held once: stale: observations.camera." in page
-    assert "1 observations were unlike those of the training" in page
+    assert "1 observation unlike those of the training" in page
 
 
 def test_a_planted_intervention_is_there_at_its_time(folder: Path) -> None:

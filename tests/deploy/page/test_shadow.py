@@ -76,7 +76,7 @@ def test_an_error_is_the_distance_in_the_units_of_the_action(tmp_path: Path) -> 
 def test_the_opposite_way_agrees_nowhere(tmp_path: Path) -> None:
     (found,) = shadowed(tmp_path / "s", joints("delta"), at, lambda t: -at(0.1))
     assert found.agreement() == (0.0, STEPS - 1) and found.ratio == pytest.approx(2.0)
-    assert "no closer" in sentence(found)
+    assert found.pace == pytest.approx(1.0) and "no closer" in sentence(found)
 
 
 def test_of_a_pose_places_and_turns_are_apart(tmp_path: Path) -> None:
