@@ -23,7 +23,7 @@ SILENCE_S, LONGEST_SILENCE_S = 3.0, 60.0
 """A topic that never came for so long is subscribed again, then after twice as long, and so on: a ROS 2
 server takes over the reliability of publishers that are there when it subscribes, others may not match."""
 
-CONGESTED_S = 0.02
+CONGESTED_S = 0.05
 """A frame that waits in this machine for longer means that the network does not take any."""
 SIOCOUTQNSD = 0x894B
 """Linux: bytes of a socket that were not sent yet (linux/sockios.h)."""
