@@ -84,7 +84,8 @@ class Commander:
             self._log.begin(schedule.observed_s(step), schedule.ends_s(step), snapshot)
         if not self._is_placed or not self._is_sending:
             # What is not sent moves nothing, and while it rested others may have moved the robot.
-            self._gate.reset()
+            if not self._is_sending:
+                self._gate.reset()
             self._start_here(snapshot, now_s)
 
     def _start_here(self, snapshot: Snapshot, now_s: float) -> None:
@@ -119,11 +120,8 @@ class Commander:
             self.who = "person"
             self._journal.event(now_s, "takeover", {"by": "person"})
         self._plan.forget(schedule.seen(now_s))
-        for command in commands:
-            self._pass(command, snapshot, now_s, "person")
-        taken = {command.group for command in commands}
-        self._hold(snapshot, now_s, frozenset(taken))
-        self._hold_if_refused(snapshot, now_s)
+        passed = [c.group for c in commands if self._pass(c, snapshot, now_s, "person")]
+        self._hold(snapshot, now_s, frozenset(passed))
 
     def _hand_back(self, snapshot: Snapshot, now_s: float, schedule: Schedule) -> None:
         """The person let go: the policy goes on from what it sees now."""
@@ -132,8 +130,8 @@ class Commander:
         self._start_here(snapshot, now_s)
         self._journal.event(now_s, "handed back", {"to": "policy"})
 
-    def _pass(self, proposed: Command, snapshot: Snapshot, now_s: float, who: Who) -> None:
-        """Through the gate and out; what the gate refuses makes the robot hold."""
+    def _pass(self, proposed: Command, snapshot: Snapshot, now_s: float, who: Who) -> bool:
+        """Through the gate and out, or False; what the gate refuses makes the robot hold."""
         decision = self._gate.check(proposed, snapshot, now_s)
         self._tell(decision.interventions, proposed)
         if decision.command is None:
@@ -141,10 +139,11 @@ class Commander:
             # A tick that follows a late one too soon is left out; nothing is wrong with the robot.
             if why.rule != "pace":
                 self._guard.supervisor.hold(now_s, f"{why.rule}: {why.detail}")
-            return
+            return False
         self._send(decision.command, now_s, who)
         self._setpoints[proposed.group].sent(decision.command)
         self._log.sent(decision.command, "person" if who == "person" else "policy")
+        return True
 
     def _hold_if_refused(self, snapshot: Snapshot, now_s: float) -> None:
         """Every group holds in the very tick in which the gate refused one."""
@@ -166,11 +165,11 @@ class Commander:
             self._hold(snapshot, now_s, frozenset(self._position_groups))
 
     def _hold(self, snapshot: Snapshot, now_s: float, but: frozenset[str] = frozenset()) -> None:
-        self._log.drop() if not but else None
-        for command in self._gate.hold(snapshot, now_s):
-            if command.group not in but:
-                self._send(command, now_s, "hold")
-                self._setpoints[command.group].sent(command)
+        if not but:
+            self._log.drop()
+        for command in self._gate.hold(snapshot, now_s, but):
+            self._send(command, now_s, "hold")
+            self._setpoints[command.group].sent(command)
 
     def _send(self, command: Command, now_s: float, who: Who) -> None:
         is_sent = self._is_sending and self._robot.send(command)
