@@ -61,7 +61,7 @@ class Live:
 
 
 def standing(state: State, who: Who, timings: Timings, interventions: int) -> str:
-    """State, who acts, how often the gate changed a command, and the newest times; what matters most first."""
+    """State, who acts, how often the gate changed a command, and the newest times."""
     parts = [f"{state} ({who})" if state is State.RUNNING else str(state).upper(), f"gate {interventions}"]
     if timings.late_s:
         parts.append(f"late {timings.counts['missed ticks']}/{timings.counts['ticks']}")

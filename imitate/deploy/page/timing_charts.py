@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from imitate.deploy.page.recording import Recording
 from imitate.deploy.page.timeline import tick_ms
@@ -80,7 +80,7 @@ def _chart(name: str, values: np.ndarray, summary: dict[str, Any], period_ms: fl
         ax.set_yscale("symlog", linthresh=1)
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter())
+            axis.set_minor_locator(NullLocator())
         ax.set_ylim(0, None)
         ax.set_xlabel("ms")
         ax.set_ylabel("how often")
