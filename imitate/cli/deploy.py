@@ -225,6 +225,7 @@ def _note(attempts: list[dict[str, Any]]) -> str:
 
 def _draw(out: Path, robot: Robot, progress: Progress) -> None:
     """The session's page; a session that was driven is not lost for want of one."""
+    progress.say(f"drawing {out / PAGE}")
     try:
         if isinstance(robot, SimulatedRobot):
             film(robot, out)
