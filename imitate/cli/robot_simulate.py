@@ -1,4 +1,4 @@
-"""imitate robot simulate: run an environment in real time behind a rosbridge server, as a robot.
+"""imitate robot simulate: run an environment in real time behind a rosbridge server or on DDS, as a robot.
 
     imitate robot simulate env=tabletop/pick_place port=9090
     imitate robot check robot=simulated_arm                     in another terminal
@@ -12,7 +12,9 @@ episode begins with the first command; at its end the arm rests until the servic
 Keys:
     env         any tabletop task, pusht or point_obstacle; its settings are env.…
     seed        of the first episode
-    host, port  where to listen; host=0.0.0.0 lets every machine of the network in, without a password
+    over        rosbridge, or dds: ROS 2 topics in the domain of ROS_DOMAIN_ID, without services
+    host, port  of rosbridge: where to listen; host=0.0.0.0 lets every machine of the network in, without
+                a password
     ros         the dialect of the bridge: 1 or 2
 """
 
@@ -21,9 +23,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from imitate.cli.command import Outcome
+from imitate.deploy.backends.dds_network import DdsNetwork
 from imitate.deploy.simulation.bridge_server import BridgeServer
+from imitate.deploy.simulation.dds_host import DdsHost
 from imitate.deploy.simulation.simulated_arm import SimulatedArm
-from imitate.errors import ConfigError
+from imitate.errors import ConfigError, import_extra
 from imitate.progress import Progress
 
 LOOK_S = 0.2
@@ -35,6 +39,7 @@ class RobotSimulateCommand:
 
     env: Any
     seed: int
+    over: Literal["rosbridge", "dds"]
     host: str
     port: int
     ros: Literal[1, 2]
@@ -47,12 +52,12 @@ class RobotSimulateCommand:
 
     def run(self, progress: Progress) -> Outcome:
         """Serve until interrupted."""
-        server = BridgeServer(self.host, self.port, self.ros)
+        server = self._server()
         arm = SimulatedArm(self.env, server, self.seed)
         try:
             arm.start()
             server.start()
-            progress.say(f"simulated arm at ws://{self.host}:{server.port} (ROS {self.ros}); Ctrl-C ends it")
+            progress.say(f"simulated arm at {server.address}; Ctrl-C ends it")
             self._watch(arm, progress)
         except KeyboardInterrupt:
             pass
@@ -61,6 +66,12 @@ class RobotSimulateCommand:
             server.close()
         status = arm.status()
         return Outcome(status, [_line(status)])
+
+    def _server(self) -> BridgeServer | DdsHost:
+        if self.over == "dds":
+            import_extra("cyclonedds.core", "ros")
+            return DdsHost(DdsNetwork())
+        return BridgeServer(self.host, self.port, self.ros)
 
     @staticmethod
     def _watch(arm: SimulatedArm, progress: Progress) -> None:

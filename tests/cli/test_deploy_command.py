@@ -10,26 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-import reaching
-import torch
+import untrained
 
-from imitate.checkpoint import describe, save
 from imitate.cli.main import main
-from imitate.policies.bc import BehaviourCloningConfig
-from imitate.policy import Horizons
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An untrained policy for tabletop/reach: it moves, and succeeds at nothing."""
-    torch.manual_seed(0)
-    env = reaching.config(max_steps=20)
-    config = BehaviourCloningConfig(horizons=Horizons(2, 8, 4), width=16)
-    policy = config.build(env.build().data_spec)
-    info = describe(config, policy, env, data_hash="none", seeds={}, step=0, metrics={}, training={})
-    file = tmp_path_factory.mktemp("run") / "best.safetensors"
-    save(file, {f"ema/{name}": value for name, value in policy.state_dict().items()}, info)
-    return file
+    return untrained.checkpoint(tmp_path_factory.mktemp("run"))
 
 
 def run(*arguments: object) -> int:

@@ -51,6 +51,7 @@ class BridgeServer:
         except OSError as error:
             raise RobotError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
         self.port = int(self._server.socket.getsockname()[1])
+        self.address = f"ws://{host}:{self.port} (ROS {ros})"
         self._thread = threading.Thread(target=self._server.serve_forever, name="bridge", daemon=True)
         self._provide_rosapi()
 

@@ -2,16 +2,13 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from imitate.deploy import messages
 from imitate.deploy.backends.dds_network import DdsNetwork
 from imitate.deploy.backends.dds_transport import DdsTransport
+from imitate.deploy.simulation.ros_graph import OnTopic, Service
 from imitate.deploy.transport import Message, Topic
-
-Listener = Callable[[Message, float], None]
-Service = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class DdsHost:
@@ -23,14 +20,15 @@ class DdsHost:
 
     def __init__(self, network: DdsNetwork) -> None:
         self._transport = _Waiting(network)
+        self.address = str(network)
         self._publications: list[Topic] = []
-        self._listeners: dict[str, tuple[Topic, Listener]] = {}
+        self._listeners: dict[str, tuple[Topic, OnTopic]] = {}
 
     def advertise(self, topic: Topic, node: str) -> None:
         """Publish on `topic` from `start` on; DDS knows no nodes."""
         self._publications.append(topic)
 
-    def listen(self, topic: Topic, node: str, listener: Listener) -> None:
+    def listen(self, topic: Topic, node: str, listener: OnTopic) -> None:
         """Call `listener` with every message on `topic` and the local time in s at which it came."""
         self._listeners[topic.name] = topic, listener
 

@@ -5,14 +5,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from imitate.deploy import messages
 from imitate.deploy.simulation.arm_topics import channels, messages_of, publications
-from imitate.deploy.simulation.bridge_server import BridgeServer
 from imitate.deploy.simulation.inbox import MAX_AGE_S, Applied, Inbox
+from imitate.deploy.simulation.ros_graph import OnTopic, Service
 from imitate.deploy.transport import Message, Topic
 from imitate.errors import EnvError, RobotError
 
@@ -27,6 +27,22 @@ LOG = 100_000
 """So many obeyed commands and observations are remembered."""
 
 
+class Host(Protocol):
+    """The robot's end of a transport: a BridgeServer or a DdsHost."""
+
+    def advertise(self, topic: Topic, node: str) -> None:
+        """Say that `node` publishes `topic`."""
+
+    def listen(self, topic: Topic, node: str, listener: OnTopic) -> None:
+        """Call `listener` with every message on `topic` and the local time in s at which it came."""
+
+    def provide(self, service: str, answer: Service) -> None:
+        """Answer every request for `service`."""
+
+    def publish(self, topic: str, message: Message) -> None:
+        """Send to whoever subscribes."""
+
+
 class SimulatedArm:
     """Steps an environment at its rate in a thread of its own, publishing what it observes.
 
@@ -37,7 +53,7 @@ class SimulatedArm:
     /simulation/status tells how it stands, as JSON.
     """
 
-    def __init__(self, env: "EnvConfig", server: BridgeServer, seed: int = 0) -> None:
+    def __init__(self, env: "EnvConfig", server: Host, seed: int = 0) -> None:
         self.applied: deque[Applied] = deque(maxlen=LOG)
         self.observed: deque[tuple[float, dict[str, np.ndarray]]] = deque(maxlen=LOG)
         self._config, self._server, self._seed = env, server, seed

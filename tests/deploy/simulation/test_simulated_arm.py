@@ -1,5 +1,6 @@
 """Environments as robots, in real time: what they publish, what they obey, how episodes come and go."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,15 @@ from tiny_arm import TinyConfig
 
 from imitate.config import compose_plain
 from imitate.deploy import messages
+from imitate.deploy.backends.dds_network import DdsNetwork
+from imitate.deploy.backends.dds_transport import DdsTransport
 from imitate.deploy.command import Command
 from imitate.deploy.description import JointSource, RobotDescription, Target, VectorSource
 from imitate.deploy.simulation.arm_topics import channels, messages_of, publications
 from imitate.deploy.simulation.bridge_server import BridgeServer
-from imitate.deploy.simulation.simulated_arm import SimulatedArm
+from imitate.deploy.simulation.dds_host import DdsHost
+from imitate.deploy.simulation.simulated_arm import RESET, STATUS, SimulatedArm
+from imitate.deploy.transport import Topic
 from imitate.envs.point_obstacle import PointObstacleConfig
 from imitate.envs.tabletop.pick_place import PickPlaceConfig
 from imitate.envs.tabletop.reach import ReachConfig
@@ -208,3 +213,24 @@ def test_a_reset_waits_for_the_arm_and_a_dead_one_is_told(monkeypatch: pytest.Mo
     with pytest.raises(RobotError, match="does not answer"):
         arm.reset(1)
     server.close()
+
+
+def test_on_dds_it_publishes_obeys_and_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cyclonedds")
+    seen: dict[str, Any] = {}
+    network = DdsNetwork(domain=79)
+    host = DdsHost(network)
+    arm = SimulatedArm(TinyConfig(), host)
+    client = DdsTransport(network)
+    try:
+        arm.start()
+        host.start()
+        topics = [Topic(STATUS, messages.STRING)]
+        client.open(topics, [Topic(RESET, messages.STRING)], lambda t, m, at: seen.update({t: m}), 10.0)
+        wait_until(lambda: STATUS in seen)
+        assert client.publish(RESET, {"data": json.dumps({"seed": 7})})
+        wait_until(lambda: json.loads(seen[STATUS]["data"])["seed"] == 7)
+    finally:
+        client.close()
+        arm.close()
+        host.close()
