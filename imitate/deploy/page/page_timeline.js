@@ -49,10 +49,11 @@ function curve(line, y, low, high) {
   const first = Math.max(0, place(line.t, from) - 1), last = Math.min(line.t.length, place(line.t, to) + 1);
   const Y = (v) => y + PLOT - 8 - ((v - low) / (high - low)) * (PLOT - 26), parts = [];
   const gap = Math.max(0.5, (line.t.length > 1 ? (line.t[line.t.length - 1] - line.t[0]) / line.t.length : 0) * 8);
+  const many = last - first > 150;
   for (let i = first; i < last; i++) {
     const x = X(line.t[i]).toFixed(1), v = Y(line.v[i]).toFixed(1);
     if (line.kind === "proposed") {
-      if (line.t[i] >= from && line.t[i] <= to) parts.push(`M${x - 3} ${v - 3}l6 6m0 -6l-6 6`);
+      if (line.t[i] >= from && line.t[i] <= to) parts.push(many ? `M${x} ${v - 1}v2` : `M${x - 3} ${v - 3}l6 6m0 -6l-6 6`);
     } else parts.push((i > first && line.t[i] - line.t[i - 1] < gap ? "L" : "M") + x + " " + v);
   }
   return drawn("path", { d: parts.join(""), class: "line " + line.kind });
@@ -87,7 +88,7 @@ function draw() {
       const at = y + PLOT - 8 - ((v - low) / (high - low)) * (PLOT - 26);
       svg.append(drawn("path", { d: `M${LEFT - 4} ${at}h4`, class: "frame" }), drawn("text", { x: LEFT - 7, y: at + 4, "text-anchor": "end", class: "tick" }, short(v)));
     }
-    for (const line of plot.lines) svg.append(curve(line, y, low, high));
+    for (const line of plot.lines.toReversed()) svg.append(curve(line, y, low, high));
   });
   for (const t of ticks(from, to, width / 110)) {
     svg.append(drawn("path", { d: `M${X(t)} 0V${height - 18}`, class: "frame" }), drawn("text", { x: X(t), y: height - 4, "text-anchor": "middle", class: "tick" }, `${short(t)} s`));
