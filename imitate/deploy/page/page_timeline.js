@@ -73,7 +73,7 @@ function range(plot) {
 function draw() {
   width = Math.max(300, area.clientWidth);
   const lanes = [["attempts", S.attempts.map((a) => [...a, ""]), "attempt"], ["state", S.states], ["who acts", S.who]];
-  const dots = [["gate", S.gate, "gate"], ["unfamiliar", S.odd.map((t) => [t, t]), "odd"], ["late tick", S.late.map(([t]) => [t, t]), "late"]].filter((d) => d[1].length);
+  const dots = [["gate", S.gate, "gate"], ["unfamiliar", S.odd.map((t) => [t, t]), "odd"], ["late ticks", S.late.map(([t]) => [Math.max(0, t - 1), t]), "late"]].filter((d) => d[1].length);
   const top = (lanes.length + dots.length) * LANE + 6, height = top + S.plots.length * PLOT + 22;
   const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "timeline" });
   svg.append(drawn("defs", {}, drawn("pattern", { id: "hatch", width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
@@ -88,7 +88,7 @@ function draw() {
       const at = y + PLOT - 8 - ((v - low) / (high - low)) * (PLOT - 26);
       svg.append(drawn("path", { d: `M${LEFT - 4} ${at}h4`, class: "frame" }), drawn("text", { x: LEFT - 7, y: at + 4, "text-anchor": "end", class: "tick" }, short(v)));
     }
-    for (const line of plot.lines.toReversed()) svg.append(curve(line, y, low, high));
+    for (const line of [...plot.lines].reverse()) svg.append(curve(line, y, low, high));
   });
   for (const t of ticks(from, to, width / 110)) {
     svg.append(drawn("path", { d: `M${X(t)} 0V${height - 18}`, class: "frame" }), drawn("text", { x: X(t), y: height - 4, "text-anchor": "middle", class: "tick" }, `${short(t)} s`));

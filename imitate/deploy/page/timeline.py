@@ -147,7 +147,7 @@ def _moments(recording: Recording, name: str, start_s: float) -> list[float]:
 
 
 def _late_moments(recording: Recording, start_s: float) -> list[list[float]]:
-    """[time, ms]: the latest tick of every report of times, where it was a whole tick late."""
+    """[time, ms]: of the second before, the latest tick, where it was a whole tick late."""
     period_ms = tick_ms(recording)
     worst = [
         (event.time_s, max(event.values.get("late_ms") or [0.0])) for event in recording.named("timings")
