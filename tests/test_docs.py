@@ -24,6 +24,7 @@ SMALL = {
     "collect": ["episodes=3"],
     "train": ["train.max_steps=4", "train.max_minutes=null", "train.evaluations=0", "train.validations=1"],
     "rollout": ["episodes=2", "videos=0", "rollout.workers=0"],
+    "deploy": ["longest_s=1"],
 }
 
 

@@ -50,7 +50,7 @@ class Commander:
         self._is_sending = is_sending
         self._log = StepLog(joined, journal, is_sending)
         self._sequence = itertools.count(1).__next__
-        self._events, self._step = 0, -1
+        self._step = -1
         self._has_moved = self._is_placed = False
         self._lost_s = -math.inf
         rates = ("twist", "joint_velocity")
@@ -61,7 +61,7 @@ class Commander:
         """Check, decide who acts, and command every group once."""
         snapshot = self._robot.measure()
         self._guard.look(self._robot, snapshot, stale, now_s)
-        self._tell_transitions()
+        self._guard.news.tell(self._journal)
         if self._guard.supervisor.state is not State.RUNNING:
             self._rest(snapshot, now_s, schedule)
             return
@@ -185,13 +185,6 @@ class Commander:
                 "proposed": proposed.values,
             }
             self._journal.event(found.time_s, "intervention", values)
-
-    def _tell_transitions(self) -> None:
-        events = self._guard.supervisor.events
-        for change in events[self._events :]:
-            values = {"before": change.before, "after": change.after, "why": change.why}
-            self._journal.event(change.time_s, "state", values)
-        self._events = len(events)
 
 
 def _moved(measured: np.ndarray, size: int) -> np.ndarray:

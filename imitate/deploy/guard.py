@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imitate.deploy.journal import Journal
 from imitate.deploy.robot import Robot, Snapshot
 from imitate.deploy.safety.ages import AgeGate, EmergencyStop
 from imitate.deploy.safety.distribution import DistributionGate, Familiarity
@@ -12,16 +13,32 @@ from imitate.deploy.safety.state_machine import State, Supervisor
 from imitate.spec import DataSpec
 
 
+class StateNews:
+    """Tells a journal every change of state, once, whichever attempt it is in."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor, self._told = supervisor, 0
+
+    def tell(self, journal: Journal) -> None:
+        """What happened since this was last called."""
+        events = self._supervisor.events
+        for change in events[self._told :]:
+            values = {"before": change.before, "after": change.after, "why": change.why}
+            journal.event(change.time_s, "state", values)
+        self._told = len(events)
+
+
 @dataclass
 class Guard:
     """Everything that stops a policy, besides the gate that every command passes.
 
-    supervisor: the state of the session. ages: of what the robot measures. seeing: of what the policy sees.
-    stop: None where the robot has no emergency stop. familiar: None where the policy brings no observations
-    of its training.
+    supervisor: the state of the session; news tells of it. ages: of what the robot measures. seeing: of what
+    the policy sees. stop: None where the robot has no emergency stop. familiar: None where the policy brings
+    no observations of its training.
     """
 
     supervisor: Supervisor
+    news: StateNews
     ages: AgeGate
     seeing: AgeGate
     stop: EmergencyStop | None

@@ -10,7 +10,7 @@ from imitate.deploy.clock import Clock, RealClock, VirtualClock
 from imitate.deploy.control import Control, ControlConfig, Mode
 from imitate.deploy.drivers import drive_in_real_time, drive_virtually
 from imitate.deploy.fit import join
-from imitate.deploy.guard import Guard
+from imitate.deploy.guard import Guard, StateNews
 from imitate.deploy.inference import Inference, InferenceThread, VirtualInference
 from imitate.deploy.journal import Journal, Who
 from imitate.deploy.predictor import Loaded
@@ -77,6 +77,7 @@ class Session:
         self._gate = SafetyGate(bounds, max(measured.values(), default=None))
         self._familiar = _familiarity(loaded, config.familiar)
         self.supervisor = Supervisor(config.resume_after_s)
+        self._news = StateNews(self.supervisor)
         self.timings = Timings()
         self._current: Control | None = None
         self._inference = self._start_inference()
@@ -170,8 +171,9 @@ class Session:
         period_s = self._join.period_s
         return Guard(
             self.supervisor,
+            self._news,
             AgeGate({key: ages[key] for key in measured}, period_s),
-            AgeGate({key: ages.get(key) for key in [*wanted, *measured]}, period_s),
+            AgeGate({key: ages.get(key) for key in wanted}, period_s),
             EmergencyStop(stop.required, stop.max_age_s) if stop else None,
             self._familiar,
         )
@@ -228,6 +230,7 @@ class Session:
             )
         if supervisor.state is State.HOLD:
             supervisor.disarm(self._clock.now(), "the attempt is over")
+        self._news.tell(self._journal)
 
 
 def _is_still(gate: SafetyGate, at_s: float, since_s: float) -> bool:

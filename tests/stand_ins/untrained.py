@@ -1,4 +1,4 @@
-"""A checkpoint of a policy for tabletop/reach that has learnt nothing: it moves, and succeeds at nothing."""
+"""A checkpoint of a policy that has learnt nothing: it moves, and succeeds at nothing."""
 
 from pathlib import Path
 
@@ -6,14 +6,15 @@ import reaching
 import torch
 
 from imitate.checkpoint import describe, save
+from imitate.env import EnvConfig
 from imitate.policies.bc import BehaviourCloningConfig
 from imitate.policy import Horizons
 
 
-def checkpoint(folder: Path) -> Path:
-    """Write it to `folder`; attempts of its environment last 2 s."""
+def checkpoint(folder: Path, env: EnvConfig | None = None) -> Path:
+    """Write it to `folder`; by default for tabletop/reach, with attempts of 2 s."""
     torch.manual_seed(0)
-    env = reaching.config(max_steps=20)
+    env = env or reaching.config(max_steps=20)
     config = BehaviourCloningConfig(horizons=Horizons(2, 8, 4), width=16)
     policy = config.build(env.build().data_spec)
     info = describe(config, policy, env, data_hash="none", seeds={}, step=0, metrics={}, training={})
