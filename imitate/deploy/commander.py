@@ -51,7 +51,7 @@ class Commander:
         self._log = StepLog(joined, journal, is_sending)
         self._sequence = itertools.count(1).__next__
         self._step = -1
-        self._has_moved = self._is_placed = False
+        self._has_moved = self._is_placed = self._is_alarmed = False
         self._lost_s = -math.inf
         rates = ("twist", "joint_velocity")
         self._position_groups = {g for g, target in joined.targets.items() if target.kind not in rates}
@@ -62,6 +62,7 @@ class Commander:
         snapshot = self._robot.measure()
         self._guard.look(self._robot, snapshot, stale, now_s)
         self._guard.news.tell(self._journal)
+        self._raise_alarm()
         if self._guard.supervisor.state is not State.RUNNING:
             self._rest(snapshot, now_s, schedule)
             return
@@ -75,6 +76,13 @@ class Commander:
             self._hand_back(snapshot, now_s, schedule)
         else:
             self._act(step, snapshot, now_s, schedule, pace)
+
+    def _raise_alarm(self) -> None:
+        """Once per fault."""
+        is_fault = self._guard.supervisor.state is State.FAULT
+        if is_fault and not self._is_alarmed:
+            self._robot.alarm()
+        self._is_alarmed = is_fault
 
     def _enter(self, step: int, snapshot: Snapshot, now_s: float, schedule: Schedule) -> None:
         """A new control step begins."""

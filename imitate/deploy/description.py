@@ -161,11 +161,15 @@ class Target:
 
 @dataclass(frozen=True)
 class StopSource:
-    """An emergency stop: std_msgs/Bool, true means stop; silence counts as stop where it is `required`."""
+    """An emergency stop: std_msgs/Bool, true means stop; silence counts as stop where it is `required`.
+
+    service: a std_srvs/Trigger of the robot that is called once when a fault stops the session.
+    """
 
     topic: str
     required: bool = False
     max_age_s: float = 1.0
+    service: str = ""
 
 
 @dataclass(frozen=True)

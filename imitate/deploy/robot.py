@@ -89,6 +89,9 @@ class Robot(Protocol):
     def send(self, command: Command) -> bool:
         """Pass `command` on at once, or drop it and return False; it is never kept for later."""
 
+    def alarm(self) -> None:
+        """A fault stops the session: pass it on to who stops the robot, without waiting for an answer."""
+
     def findings(self) -> Sequence[Finding]:
         """What is there, missing or mismatched, found without moving anything."""
 

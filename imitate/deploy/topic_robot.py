@@ -21,6 +21,9 @@ from imitate.spec import ArraySpec, DataSpec
 MAX_COMMAND_AGE_S = 0.1
 """A command made longer ago is dropped: MoveIt Servo, for one, halts at older ones."""
 
+TRIGGER = "std_srvs/srv/Trigger"
+ALARM_TIMEOUT_S = 1.0
+
 GRIPPER_HYSTERESIS_M = 0.002
 """A gripper that takes goals is sent a new one only where the opening changes by more."""
 
@@ -110,6 +113,17 @@ class TopicRobot:
         if target.form == "gripper_command":
             return self._send_goal(command.group, target, message)
         return self._transport.publish(target.topic, message)
+
+    def alarm(self) -> None:
+        """Call the stop's service, where the description names one, from a thread of its own."""
+        stop = self._description.stop
+        if stop is not None and stop.service:
+            threading.Thread(target=self._call_stop, args=(stop.service,), name="alarm", daemon=True).start()
+
+    def _call_stop(self, service: str) -> None:
+        # The gate holds the robot whether or not somebody answers.
+        with suppress(RobotError):
+            self._transport.call(service, TRIGGER, {}, ALARM_TIMEOUT_S)
 
     def findings(self) -> Sequence[Finding]:
         """Listen for a second, ask the transport what there is, and compare both with the description."""

@@ -200,6 +200,21 @@ def _stop() -> Any:
     return StopSource("/stop")
 
 
+def test_a_fault_raises_the_alarm_once() -> None:
+    scene = stage(robot_class=type("Case", (Spoilt, Alarmed), {"how": "stop", "alarms": 0}))
+    scene.robot.__class__.stop = property(lambda self: _stop())  # type: ignore[assignment,method-assign]
+    scene.play(0, longest_s=2.0)
+    assert isinstance(scene.robot, Alarmed)
+    assert scene.robot.alarms == 1
+
+
+class Alarmed(SimulatedRobot):
+    alarms = 0
+
+    def alarm(self) -> None:
+        self.alarms += 1
+
+
 def test_a_fault_is_left_by_a_person_only() -> None:
     scene = stage()
     scene.session.arm("tester")

@@ -33,6 +33,11 @@ class DdsConfig:
                     f"use the rosbridge backend, or a gripper that takes values or a trajectory"
                 )
 
+        if self.description.stop is not None and self.description.stop.service:
+            raise ConfigError(
+                "robot.description.stop.service names a service, which DDS lacks; use the rosbridge backend"
+            )
+
     def build(self) -> TopicRobot:
         """The robot, not yet connected; raises MissingExtraError without cyclonedds."""
         import_extra("cyclonedds.core", "ros")

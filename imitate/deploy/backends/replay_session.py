@@ -92,6 +92,9 @@ class SessionRobot:
         self.sent.append((time.monotonic(), command))
         return True
 
+    def alarm(self) -> None:
+        """Nobody else has to be told."""
+
     def findings(self) -> Sequence[Finding]:
         """What the recording holds."""
         mode = self._file.header.get("mode", "unknown")

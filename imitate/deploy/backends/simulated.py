@@ -129,6 +129,9 @@ class SimulatedRobot:
             self._newest[command.group] = command
         return self.is_connected()
 
+    def alarm(self) -> None:
+        """Nobody else has to be told."""
+
     def findings(self) -> Sequence[Finding]:
         """See Robot."""
         return [Finding("ok", f"simulation of {type(self._env).__name__}, {1 / self.period_s:g} Hz")]

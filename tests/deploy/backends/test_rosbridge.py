@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from tiny_arm import TinyConfig
 from imitate.deploy import messages
 from imitate.deploy.backends.rosbridge import RosbridgeConfig
 from imitate.deploy.command import Command
+from imitate.deploy.description import StopSource
 from imitate.deploy.images import encoded
 from imitate.deploy.transport import Topic
 from imitate.errors import ConfigError, RobotError
@@ -175,3 +177,28 @@ def test_the_loop_from_state_to_command_is_quick(ros: int) -> None:
         ages = [entry.time_s - entry.values[0] for entry in ends.arm.applied]
     assert max(ages) < 0.1
     assert np.median(ages) < 0.05
+
+
+@BOTH
+def test_an_alarm_calls_the_service_of_the_stop_and_waits_for_nobody(ros: Any) -> None:
+    bridge, called = QuirkyBridge(ros=ros), threading.Event()
+
+    def stop(request: Any) -> dict[str, Any]:
+        called.set()
+        time.sleep(0.5)
+        return {"success": True, "message": ""}
+
+    bridge.provide("/stop_all", stop)
+    bridge.advertise(Topic("/joint_states", messages.JOINT_STATE), "/arm")
+    bridge.start()
+    described = replace(everything(), stop=StopSource("/stop", service="/stop_all"))
+    robot = robot_at(bridge.port, ros, described)
+    try:
+        robot.connect(5.0)
+        began_s = time.monotonic()
+        robot.alarm()
+        assert time.monotonic() - began_s < 0.1
+        assert called.wait(5.0)
+    finally:
+        robot.close()
+        bridge.close()
