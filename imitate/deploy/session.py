@@ -27,6 +27,9 @@ from imitate.spec import DataSpec, require_match
 STILL_S = 1.0
 """How long an attempt may take to come to rest when it ends."""
 
+AFTER_NEWS = 0.2
+"""Of a control period: how long after an observation came the policy looks."""
+
 FIRST_SIGHT_S = 5.0
 """How long to wait for the first complete observation."""
 
@@ -191,10 +194,9 @@ class Session:
         self._wait_for_news()
 
     def _wait_for_news(self) -> None:
-        """Begin right after an observation came, where they come slowly.
+        """Begin a little after an observation came, where they come as slowly as the policy looks.
 
-        A robot that observes and obeys at the rate of the policy has half a period for either then, whatever
-        the moment at which the attempt was asked for.
+        Looking at the very moment at which they come would give parts of two of them.
         """
         if isinstance(self._clock, VirtualClock):
             return
@@ -202,6 +204,7 @@ class Session:
         given_up_s = time.monotonic() + 2 * self._join.period_s
         while self._seen_s() == before_s and time.monotonic() < given_up_s:
             time.sleep(0.001)
+        time.sleep(AFTER_NEWS * self._join.period_s)
 
     def _seen_s(self) -> float:
         """When the last of what the policy sees arrived."""

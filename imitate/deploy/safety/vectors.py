@@ -79,6 +79,9 @@ def stopping_inside(
     """
     if _ends_inside(position, wanted, box, most, period):
         return wanted
+    wanted = approached(before, along_walls(position, wanted, box, most, period), most * period)
+    if _ends_inside(position, wanted, box, most, period):
+        return wanted
     safe = approached(before, NOTHING, most * period)
     for _ in range(HALVINGS):
         middle = _between(safe, wanted)
@@ -87,6 +90,22 @@ def stopping_inside(
         else:
             wanted = middle
     return safe
+
+
+def along_walls(
+    position: Vector, velocity: Vector, box: tuple[Vector, Vector], most: float, period: float
+) -> Vector:
+    """`velocity` with each component that leads out of the box made as small as it must be.
+
+    A tool that is pressed against a wall slides along it: just above a table, say, it must not stop because
+    it is asked to go a little lower as well.
+    """
+    ahead = period + math.hypot(*velocity) / (2 * most)
+    x, y, z = (
+        min(max(v, min(0.0, (low - p) / ahead)), max(0.0, (high - p) / ahead))
+        for p, v, low, high in zip(position, velocity, *box, strict=True)
+    )
+    return x, y, z
 
 
 def _ends_inside(

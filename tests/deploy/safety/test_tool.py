@@ -16,6 +16,7 @@ from imitate.deploy.safety.joints import Measured
 from imitate.deploy.safety.pose import PoseFilter
 from imitate.deploy.safety.rotation import times, turn_between, turned, unit
 from imitate.deploy.safety.tool import TwistFilter
+from imitate.deploy.safety.vectors import stopping_inside
 
 LIMITS = ToolLimits((-0.3, -0.3, 0.0), (0.3, 0.3, 0.6), 0.5, 2.0, 1.0, 5.0, 0.02, 0.05)
 AXES = ("x", "y", "z", "roll", "pitch", "yaw")
@@ -133,3 +134,12 @@ def test_rotations_are_those_of_another_library(a, b) -> None:
     turn = turn_between(a, b)
     assert math.hypot(*turn) <= math.pi + 1e-9
     assert abs(np.dot(turned(a, turn), b)) == pytest.approx(1.0, abs=1e-9)
+
+
+@given(st.floats(0.0, 0.004), st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), st.floats(-0.2, -0.01))
+def test_a_tool_at_a_wall_slides_along_it(above: float, x: float, y: float, down: float) -> None:
+    low, high = (-1.0, -1.0, 0.014), (1.0, 1.0, 1.0)
+    speed = stopping_inside((0.0, 0.0, 0.014 + above), (x, y, 0.0), (x, y, down), (low, high), 20.0, 0.01)
+    assert speed[:2] == pytest.approx((x, y))
+    ahead = 0.01 + math.hypot(*speed) / 40.0
+    assert down - 1e-9 <= speed[2] <= 1e-12 and above + speed[2] * ahead >= -1e-8
