@@ -24,6 +24,8 @@ SETTLE_S = 0.2
 PATIENCE_S = 1.0
 POLL_S = 0.02
 WAIT_NS = 500_000_000
+PARTS = 10
+"""Several publishers may share one topic of joints, each with its own: none may push out another's."""
 BLOCK_NS = 5_000_000
 
 
@@ -146,7 +148,7 @@ class DdsTransport:
         while not self._closing.is_set():
             link.waitset.wait(WAIT_NS)
             for topic, reader in link.readers.items():
-                for sample in reader.take(1):
+                for sample in reader.take(_depth(topic)):
                     arrived_s = time.monotonic()
                     message = _message(sample, topic.type)
                     if message is not None:
@@ -222,21 +224,26 @@ def _reader(participant: Any, topic: Topic) -> Any:
     durability = policy.Durability.TransientLocal if topic.latched else policy.Durability.Volatile
     # A latched value is sent again to late comers only where both sides are reliable.
     reliability = policy.Reliability.Reliable(BLOCK_NS) if topic.latched else policy.Reliability.BestEffort
-    qos = _qos(topic, reliability, durability, policy.TypeConsistency.AllowTypeCoercion())
+    qos = _qos(topic, _depth(topic), reliability, durability, policy.TypeConsistency.AllowTypeCoercion())
     return import_extra("cyclonedds.sub", "ros").DataReader(participant, _topic(participant, topic), qos=qos)
 
 
 def _writer(participant: Any, topic: Topic) -> Any:
     policy = import_extra("cyclonedds.qos", "ros").Policy
-    qos = _qos(topic, policy.Reliability.Reliable(BLOCK_NS), policy.Durability.Volatile)
+    qos = _qos(topic, 1, policy.Reliability.Reliable(BLOCK_NS), policy.Durability.Volatile)
     return import_extra("cyclonedds.pub", "ros").DataWriter(participant, _topic(participant, topic), qos=qos)
 
 
-def _qos(topic: Topic, *policies: Any) -> Any:
+def _depth(topic: Topic) -> int:
+    """How many messages wait to be read: the newest, but of joints what arm and gripper send apart."""
+    return PARTS if topic.type == "sensor_msgs/msg/JointState" else 1
+
+
+def _qos(topic: Topic, depth: int, *policies: Any) -> Any:
     library = import_extra("cyclonedds.qos", "ros")
     # Nodes since Iron compare this hash, and complain in their log where it is missing (REP 2016).
     told = library.Policy.Userdata(f"typehash={type_hash(topic.type)};".encode())
-    return library.Qos(*policies, library.Policy.History.KeepLast(1), told)
+    return library.Qos(*policies, library.Policy.History.KeepLast(depth), told)
 
 
 def _topic(participant: Any, topic: Topic) -> Any:

@@ -234,3 +234,21 @@ def test_on_dds_it_publishes_obeys_and_begins_anew(monkeypatch: pytest.MonkeyPat
         client.close()
         arm.close()
         host.close()
+
+
+def test_on_dds_parts_of_the_joints_do_not_push_each_other_out() -> None:
+    pytest.importorskip("cyclonedds")
+    network, joints = DdsNetwork(domain=80), Topic("/joint_states", messages.JOINT_STATE)
+    host, client, seen = DdsHost(network), DdsTransport(network), list[str]()
+    host.advertise(joints, "arm")
+    try:
+        host.start()
+        client.open([joints], [], lambda topic, message, at: seen.extend(message["name"]), 10.0)
+        for _ in range(40):
+            for part in ("arm", "gripper", "head"):
+                host.publish(joints.name, {"name": [part], "position": np.zeros(1)})
+            time.sleep(0.01)
+        wait_until(lambda: len(seen) == 120)
+    finally:
+        client.close()
+        host.close()
