@@ -27,11 +27,6 @@ class Freshness:
     stale: tuple[str, ...] = ()
     fault: str | None = None
 
-    @property
-    def is_good(self) -> bool:
-        """Whether everything may be acted on."""
-        return not self.stale and self.fault is None
-
 
 class AgeGate:
     """Judges every stream of a snapshot by when it arrived.

@@ -30,7 +30,7 @@ class TrajectoryFilter:
     """One group whose chunks are sent as trajectories, each of which replaces the one before."""
 
     def __init__(self, bounds: GroupBounds, axes: tuple[AxisBounds, ...], jump: float, period: float) -> None:
-        self._bounds, self._axes, self._jump, self._period = bounds, axes, jump, period
+        self._bounds, self._jump, self._period = bounds, jump, period
         self._low = np.array([axis.lower for axis in axes])
         self._high = np.array([axis.upper for axis in axes])
         self._turns = np.array([axis.is_continuous for axis in axes])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imitate.deploy.robot import Reading, Snapshot
-from imitate.deploy.safety.ages import AgeGate, EmergencyStop, is_stale
+from imitate.deploy.safety.ages import AgeGate, EmergencyStop, Freshness, is_stale
 from imitate.errors import ConfigError
 
 
@@ -25,7 +25,7 @@ def gate() -> AgeGate:
 
 
 def test_fresh_streams_may_be_acted_on() -> None:
-    assert gate().check(snapshot(seen(9.9), seen(9.99)), 10.0).is_good
+    assert gate().check(snapshot(seen(9.9), seen(9.99)), 10.0) == Freshness()
 
 
 def test_each_stream_has_its_own_age_and_three_periods_by_default() -> None:
@@ -45,7 +45,7 @@ def test_the_clock_must_not_go_back_jump_or_be_no_number() -> None:
     assert ages.check(Snapshot(), 9.1).fault is None
     assert "jumped" in str(ages.check(Snapshot(), 90.0).fault)
     assert "nan" in str(ages.check(Snapshot(), math.nan).fault)
-    assert ages.check(Snapshot(), 90.1).is_good
+    assert ages.check(Snapshot(), 90.1) == Freshness()
 
 
 @pytest.mark.parametrize("ages", [{"camera": 1.0}, {"observations.": 1.0}, {"measured.arm": 0.0}])
