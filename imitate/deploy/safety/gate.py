@@ -128,9 +128,11 @@ class SafetyGate:
                 continue
             if self._was_silent(group, now_s):
                 group.filter.paused()
+            was_at_rest = group.is_held and group.filter.is_still
             sent = group.filter.stop(now_s)
             group.is_held = True
-            if sent is not None and not self._was_moved(group, sent, snapshot, now_s):
+            # The first hold is sent whatever is measured: a trajectory may still be under way.
+            if sent is not None and not (was_at_rest and self._was_moved(group, sent, snapshot, now_s)):
                 commands.append(self._numbered(group, sent, now_s, True))
         return commands
 
@@ -165,7 +167,7 @@ class SafetyGate:
     def _was_moved(self, group: _Group, sent: Sent, snapshot: Snapshot, now_s: float) -> bool:
         """Whether a group at rest is known to be elsewhere than where it would be held."""
         kind, jump = group.bounds.kind, self._bounds.jump
-        if kind not in ("joint_position", "pose") or not group.filter.is_still:
+        if kind not in ("joint_position", "pose"):
             return False
         try:
             measured = self._measured(group, snapshot, now_s).value

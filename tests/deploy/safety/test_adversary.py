@@ -20,6 +20,10 @@ def test_nothing_outside_of_the_limits_is_sent(seed: int) -> None:
     assert episode.checks - episode.refused > 100, "the robot must move for the limits to matter"
 
 
+def test_a_trajectory_under_way_is_held_though_the_robot_is_measured_elsewhere() -> None:
+    assert not Episode(1_000_020, tuple(KINDS)).run(2000).problems
+
+
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**31), st.sampled_from(sorted(KINDS)), st.integers(1, 40))
 def test_no_short_history_breaks_a_limit(seed: int, group: str, ticks: int) -> None:
