@@ -63,7 +63,7 @@ class Episode:
             grippers={"fingers": GRIPPER} if "fingers" in groups else {},
         )
         self.gate = SafetyGate(limits.for_targets(targets, h))
-        self.now = 100.0
+        self.now = self.before = 100.0
         self.sequence = self.presented = 0
         self.checks = self.refused = self.held = 0
         self.problems: set[str] = set()
@@ -102,6 +102,7 @@ class Episode:
     def tick_all(self, good: bool) -> None:
         r = self.random
         fault = None if good else r.choice(FAULTS)
+        self.before = self.now
         self.now += self.h * (1.0 if good else r.choice((1.0, 1.0, r.uniform(0.6, 1.4), r.randint(2, 60))))
         victim = r.choice(self.groups)
         is_refused = False
@@ -309,7 +310,8 @@ def spoiled(episode: Episode, fault: str, group: str, command: Command, snapshot
         many = np.tile(values[:1], (5000, 1))
         return replace(command, values=many, times_s=np.arange(5000.0), velocities=None), snapshot, now, True
     if fault == "clock back":
-        return command, snapshot, now - r.uniform(0.001, 10), True
+        # Before the last tick: nobody can see that a clock went back to a time that was never looked at.
+        return command, snapshot, episode.before - r.uniform(0.001, 10), True
     if fault == "clock ahead":
         return command, snapshot, now + r.uniform(6, 1000), True
     if fault == "clock nan":
