@@ -85,13 +85,8 @@ class PoseFilter:
         inside = clip_place(target, limits)
         course = scaled(way_between(self._place_asked or inside, inside), 1 / h)
         way = way_between(position, inside)
-        step = shortened(way, limits.step_m)
-        asked = scaled(step, 1 / h)
-        allowed = shortened(asked, limits.speed)
-        goal = allowed
-        if way is not step or not can_reach(before, asked, limits.speed, limits.acceleration * h):
-            goal = closing_in(way, shortened(course, limits.speed), limits.acceleration, h)
-            goal = shortened(goal, min(limits.speed, limits.step_m / h))
+        rule = (limits.step_m, limits.speed, limits.acceleration)
+        step, asked, allowed, goal = pursued(way, course, before, rule, h)
         reachable = approached(before, goal, limits.acceleration * h)
         box = (limits.low, limits.high)
         speed = stopping_inside(position, before, reachable, box, limits.acceleration, h)
@@ -111,13 +106,8 @@ class PoseFilter:
         limits, h = self._limits, self._period
         course = scaled(turn_between(self._rotation_asked or target, target), 1 / h)
         way = turn_between(rotation, target)
-        step = shortened(way, limits.step_rad)
-        asked = scaled(step, 1 / h)
-        allowed = shortened(asked, limits.turn)
-        goal = allowed
-        if way is not step or not can_reach(before, asked, limits.turn, limits.turn_acceleration * h):
-            goal = closing_in(way, shortened(course, limits.turn), limits.turn_acceleration, h)
-            goal = shortened(goal, min(limits.turn, limits.step_rad / h))
+        rule = (limits.step_rad, limits.turn, limits.turn_acceleration)
+        step, asked, allowed, goal = pursued(way, course, before, rule, h)
         turn = approached(before, goal, limits.turn_acceleration * h)
         findings += changes(
             ("step", way, step), ("turn", asked, allowed), ("turn_acceleration", allowed, turn)
@@ -127,3 +117,22 @@ class PoseFilter:
 
     def _sent(self) -> Sent:
         return Sent(np.array([[*(self._position or NOTHING), *self._rotation]]), np.zeros(1))
+
+
+def pursued(
+    way: Vector, course: Vector, before: Vector, rule: tuple[float, float, float], h: float
+) -> tuple[Vector, Vector, Vector, Vector]:
+    """Along `way` in one period `h`: the step, the velocity it asks, what is allowed of it, what to aim for.
+
+    rule: the longest step, the highest velocity, the highest acceleration, of metres or of radians. Where the
+    step cannot be gone as it is, the aim closes in on the target's own velocity `course`. What a rule leaves
+    alone is returned as the very object that it was.
+    """
+    longest, fastest, acceleration = rule
+    step = shortened(way, longest)
+    asked = scaled(step, 1 / h)
+    allowed = shortened(asked, fastest)
+    if way is step and can_reach(before, asked, fastest, acceleration * h):
+        return step, asked, allowed, allowed
+    goal = closing_in(way, shortened(course, fastest), acceleration, h)
+    return step, asked, allowed, shortened(goal, min(fastest, longest / h))
