@@ -1,13 +1,12 @@
 """ROS 2 over DDS: bytes on the wire against cyclonedds' own codec, and robots in other processes."""
 
-import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from dds_arm import LOOPBACK, Dimension, Float64MultiArray, Header, JointState, 
 from debian_packages import need_cyclone_c
 from hypothesis import given
 from hypothesis import strategies as st
+from reporting_arm import said, started
 
 from imitate.deploy.backends.dds import DdsConfig
 from imitate.deploy.backends.dds_network import DdsNetwork
@@ -42,24 +42,9 @@ DOMAIN = 140 + os.getpid() % 80
 NETWORK = DdsNetwork(DOMAIN, "lo", ("127.0.0.1",))
 
 
-@contextmanager
-def arm(rate_hz: float, states: int) -> Iterator[subprocess.Popen[str]]:
+def arm(rate_hz: float, states: int) -> AbstractContextManager[subprocess.Popen[str]]:
     """The stand-in, which waits until somebody commands it."""
-    command = [sys.executable, str(ARM), str(DOMAIN), str(rate_hz), str(states)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as child:
-        try:
-            yield child
-        finally:
-            if child.poll() is None:
-                child.kill()
-
-
-def said(child: subprocess.Popen[str]) -> dict[str, Any]:
-    """What the stand-in reports at its end; until its stdin ends it waits for all its states."""
-    assert child.stdout is not None
-    found: dict[str, Any] = json.loads(child.stdout.read())
-    return found
+    return started([sys.executable, str(ARM), str(DOMAIN), str(rate_hz), str(states)])
 
 
 numbers = st.lists(st.floats(allow_nan=False), max_size=4)

@@ -1,6 +1,5 @@
 """ROS 1: a real master and a rospy node as the robot, both in processes of the system's Python."""
 
-import json
 import os
 import signal
 import socket
@@ -9,13 +8,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from debian_packages import ROS1_PYTHON, need_ros1
+from reporting_arm import said, started
 
 from imitate.deploy.backends.ros1 import Ros1Config
 from imitate.deploy.backends.ros1_transport import Ros1Transport, ros1_type, ros2_type
@@ -73,21 +73,8 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 process.terminate()
 
 
-@contextmanager
-def arm(rate_hz: float, states: int) -> Iterator[subprocess.Popen[str]]:
-    command, pipe = [ROS1_PYTHON, str(ARM), str(rate_hz), str(states)], subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as child:
-        try:
-            yield child
-        finally:
-            if child.poll() is None:
-                child.kill()
-
-
-def said(child: subprocess.Popen[str]) -> dict[str, Any]:
-    assert child.stdout is not None
-    found: dict[str, Any] = json.loads(child.stdout.read())
-    return found
+def arm(rate_hz: float, states: int) -> AbstractContextManager[subprocess.Popen[str]]:
+    return started([ROS1_PYTHON, str(ARM), str(rate_hz), str(states)])
 
 
 def test_types_are_those_of_ros1() -> None:
