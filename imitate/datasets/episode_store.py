@@ -114,6 +114,11 @@ class EpisodeStore(ABC):
         """All episodes in order, one in memory at a time."""
         return (self.episode(index) for index in range(len(self)))
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """In words, what the files hold and the episodes do not."""
+        return ()
+
     def content_hash(self) -> str:
         """sha256 over the spec and every episode's record and arrays; the same however they are chunked."""
         digest = hashlib.sha256(canonical_json(self.spec.to_json()))

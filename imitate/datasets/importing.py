@@ -1,43 +1,22 @@
 """Bringing foreign demonstrations into a store of our own: recognised by content, checked after writing."""
 
+import dataclasses
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 from imitate.datasets.durable import WriterLock
-from imitate.datasets.opening import is_hdf5, open_store, require_exists
-from imitate.datasets.replay_buffer import ReplayBuffer
-from imitate.datasets.robomimic_hdf5 import read_robomimic
-from imitate.datasets.session_file import is_mcap
-from imitate.datasets.session_mcap import read_session
+from imitate.datasets.episode_store import EpisodeStore
+from imitate.datasets.formats import PLAIN, Foreign, ReadOptions, format_of, writable
+from imitate.datasets.opening import open_store, require_exists
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError
 from imitate.progress import SILENT, Progress
-from imitate.types import DataSpec, Episode
 
-
-class Foreign(Protocol):
-    """Demonstrations that can be imported: read in order, one at a time."""
-
-    @property
-    def spec(self) -> DataSpec:
-        """What each step holds."""
-
-    @property
-    def source(self) -> str:
-        """Where they come from."""
-
-    @property
-    def metadata(self) -> Any:
-        """JSON values about all episodes together."""
-
-    def __len__(self) -> int: ...
-
-    def episodes(self) -> Iterator[Episode]:
-        """All episodes in order."""
+OURS = "imitate"
+"""The key of our own format, which is not written by a Format."""
 
 
 @dataclass(frozen=True)
@@ -52,40 +31,82 @@ class ImportReport:
     left_out: tuple[str, ...]
 
 
-def import_file(src: str | Path, out: str | Path, progress: Progress = SILENT) -> ImportReport:
-    """Write the demonstrations of `src` (zarr, .zarr.zip, robomimic HDF5, session) to a new store at `out`.
+def import_file(
+    src: str | Path,
+    out: str | Path,
+    progress: Progress = SILENT,
+    options: ReadOptions = PLAIN,
+    key: str = OURS,
+) -> ImportReport:
+    """Write the demonstrations of `src` to a new store at `out`, or in the foreign format named `key`.
 
-    The store appears when it is complete and read back as written; on any failure nothing is left. Raises
-    DataError where `src` cannot be read or `out` exists.
+    What is written appears when it is complete and read back; on any failure nothing is left. Raises
+    DataError where `src` cannot be read or `out` exists, ConfigError for a format that cannot be written.
     """
     src, out = Path(src), Path(out)
-    require_exists(src)
-    if out.exists():
-        raise DataError(f"{out}: already exists; choose another name with out=…")
-    foreign, kind, left_out = _read(src)
+    _require_free(out)
+    if key != OURS:
+        writable(key)
+    foreign, title = read_foreign(src, options)
+    if key == OURS:
+        steps, data_hash = _import(foreign, out, progress)
+        return ImportReport(out, title, len(foreign), steps, data_hash, foreign.left_out)
+    if isinstance(foreign, EpisodeStore):
+        return export_store(foreign, out, key, progress)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=_parent(out)) as folder:
+        _import(foreign, between := Path(folder, "between.zarr"), progress)
+        report = export_store(DemoStore.open(between), out, key, progress)
+    return dataclasses.replace(report, kind=title, left_out=(*foreign.left_out, *report.left_out))
+
+
+def _import(foreign: Foreign, out: Path, progress: Progress) -> tuple[int, str]:
+    """Write a store of our own; gives its steps and content hash."""
     unfinished = out.with_name(f".{out.name}.importing")
     _remove_stale(unfinished)
     try:
         _write(foreign, unfinished, progress)
-        steps, data_hash = _verify(unfinished, len(foreign), progress)
+        found = _verify(unfinished, len(foreign), progress)
         os.replace(unfinished, out)  # noqa: PTH105
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    return ImportReport(out, kind, len(foreign), steps, data_hash, left_out)
+    return found
 
 
-def _read(src: Path) -> tuple[Foreign, str, tuple[str, ...]]:
-    if src.is_file() and is_hdf5(src):
-        robomimic = read_robomimic(src)
-        return robomimic, "robomimic HDF5", robomimic.left_out
-    if src.is_file() and is_mcap(src):
-        session = read_session(src)
-        return session, "session of imitate deploy", session.left_out
-    store = open_store(src)
-    if isinstance(store, ReplayBuffer):
-        return store, "zarr replay buffer", store.left_out()
-    return store, "imitate store", ()
+def read_foreign(src: Path, options: ReadOptions = PLAIN) -> tuple[Foreign, str]:
+    """The demonstrations at `src`, whatever their format, and its title; raises DataError where none fits."""
+    require_exists(src)
+    found = format_of(src)
+    # What no format recognises, opening a store explains.
+    return (found.read(src, options), found.title) if found else (open_store(src), "imitate store")
+
+
+def export_store(store: EpisodeStore, out: str | Path, key: str, progress: Progress = SILENT) -> ImportReport:
+    """Write `store` to a new file or folder at `out` in the format named `key`, whole or not at all.
+
+    Raises ConfigError for a format that cannot be written, DataError where `out` exists.
+    """
+    out, chosen = Path(out), writable(key)
+    assert chosen.write
+    _require_free(out)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=_parent(out)) as folder:
+        unfinished = Path(folder, out.name)
+        left_out = chosen.write(store, unfinished, progress)
+        written = chosen.read(unfinished, PLAIN)
+        if len(written) != len(store):
+            raise DataError(f"{out}: {len(written)} episodes were written, expected {len(store)}")
+        os.replace(unfinished, out)  # noqa: PTH105
+    return ImportReport(out, chosen.title, len(store), store.steps, store.content_hash(), left_out)
+
+
+def _parent(out: Path) -> Path:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return out.parent
+
+
+def _require_free(out: Path) -> None:
+    if out.exists():
+        raise DataError(f"{out}: already exists; choose another name with out=…")
 
 
 def _remove_stale(unfinished: Path) -> None:
@@ -96,7 +117,7 @@ def _remove_stale(unfinished: Path) -> None:
 
 
 def _write(foreign: Foreign, path: Path, progress: Progress) -> None:
-    store = DemoStore.create(path, foreign.spec, foreign.source, foreign.metadata)
+    store = DemoStore.create(path, foreign.spec, foreign.source, dict(foreign.metadata))
     with store, progress.task("import", len(foreign), "episodes") as task:
         for episode in foreign.episodes():
             store.append(episode)

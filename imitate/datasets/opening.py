@@ -55,6 +55,21 @@ def is_hdf5(path: Path) -> bool:
         return file.read(len(HDF5_MAGIC)) == HDF5_MAGIC
 
 
+def is_replay_buffer(path: Path) -> bool:
+    """Whether the folder or zip is a zarr group that is not a store of our own."""
+    if path.is_dir():
+        return (path / ".zgroup").exists() and not holds_our_store(path)
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.rpartition("/")[2] == ".zgroup" for name in archive.namelist())
+
+
+def holds_our_store(path: Path) -> bool:
+    """Whether the folder is a store of imitate."""
+    return (path / ".zgroup").exists() and _is_ours(path)
+
+
 def _open_folder(path: Path) -> EpisodeStore:
     if (path / "zarr.json").exists():
         raise DataError(f"{path} is zarr format 3; expected format 2 (write it with zarr_format=2)")

@@ -59,6 +59,7 @@ class ReplayBuffer(EpisodeStore):
                 digest.update(f"{name}\0{len(content)}\0".encode() + content)
         return digest.hexdigest()
 
+    @property
     def left_out(self) -> tuple[str, ...]:
         """What the files hold and this reader does not deliver, or not as it is stored."""
         arrays = {name: self.array(name) for name in self.keys}

@@ -18,6 +18,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from imitate.datasets.formats import Format, ReadOptions
+from imitate.datasets.opening import is_hdf5
 from imitate.errors import DataError, SpecError
 from imitate.types import ArraySpec, DataSpec, Episode
 
@@ -51,7 +53,7 @@ class RobomimicFile:
                     raise DataError(f"{self.path}: data/{name} is damaged or incomplete: {error}") from error
 
 
-def read_robomimic(path: Path) -> RobomimicFile:
+def read_robomimic(path: Path, options: ReadOptions) -> RobomimicFile:
     """Look at the file and check that it can be imported.
 
     Raises DataError where it is damaged, holds no demonstrations, or no observations.
@@ -199,3 +201,6 @@ def _left_out(file: Any, demos: tuple[str, ...]) -> list[str]:
     if absent:
         said.append(f"filter keys of demonstrations that are not in the file: {', '.join(absent[:5])}")
     return said
+
+
+FORMAT = Format("robomimic", "robomimic HDF5", lambda path: path.is_file() and is_hdf5(path), read_robomimic)

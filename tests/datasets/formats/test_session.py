@@ -18,10 +18,10 @@ from recorded_session import (
     snapshot,
 )
 
+from imitate.datasets.formats.session import MIXED
 from imitate.datasets.importing import import_file
 from imitate.datasets.opening import open_store
 from imitate.datasets.session_file import SessionFile
-from imitate.datasets.session_mcap import MIXED
 from imitate.datasets.session_steps import Stream, ranges, split_steps
 from imitate.datasets.store import DemoStore
 from imitate.deploy.recording.session import SessionRecorder

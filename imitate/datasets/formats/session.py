@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from imitate.datasets.session_file import Record, SessionFile
+from imitate.datasets.formats import Format, ReadOptions
+from imitate.datasets.session_file import Record, SessionFile, holds_session
 from imitate.datasets.session_format import EPISODE, EVENTS, INVALID, OBSERVATIONS, STEPS
 from imitate.datasets.session_steps import Part, Split, Stream, ranges, split_steps
 from imitate.errors import DataError
@@ -117,7 +118,7 @@ class _Contents:
     marks_s: list[float] = field(default_factory=list)
 
 
-def read_session(path: Path) -> SessionDemos:
+def read_session(path: Path, options: ReadOptions) -> SessionDemos:
     """Look through the session and find its episodes.
 
     Raises DataError where it is none, or holds nothing to learn from, with the reason.
@@ -216,3 +217,12 @@ def _left_out(file: SessionFile, split: Split, not_sent: int) -> list[str]:
     if file.truncated:
         said.append("what followed the end of the file, which is cut off")
     return said
+
+
+def _recognises(path: Path) -> bool:
+    return path.is_file() and holds_session(path)
+
+
+FORMAT = Format(
+    "session", "session of imitate deploy", lambda path: path.is_file() and holds_session(path), read_session
+)
