@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("normalize", "policy", "symmetry", "env"),
     ("datasets", "policies", "envs"),
     ("checkpoint", "execution", "rollout"),
-    ("training", "evaluation", "curation", "collection", "export", "deploy", "cluster", "page"),
+    ("training", "evaluation", "curation", "inspection", "collection", "export", "deploy", "cluster", "page"),
     ("config", "cli", "__main__"),
 )
 APART = {"datasets", "policies", "envs"}
