@@ -48,7 +48,7 @@ from imitate.deploy.robot import Robot, RobotConfig
 from imitate.deploy.safety.state_machine import State
 from imitate.deploy.session import Session, SessionConfig
 from imitate.errors import ConfigError, ImitateError, RobotError, nearest
-from imitate.parts import from_json, to_json
+from imitate.parts import to_json
 from imitate.progress import Progress
 
 RECORDING, RESULT = "session.mcap", "session.json"
@@ -99,7 +99,7 @@ class DeployCommand:
             try:
                 recorder = self._recorder(loaded, robot, out)
                 session.record(recorder)
-                with told_to_end() as is_ending, _nothing_left(out, session):
+                with told_to_end() as is_ending, _kept(out, session, robot, progress):
                     attempts = self._attempts(session, robot, recorder, is_ending, progress)
                 result = self._result(loaded, session, attempts)
             finally:
@@ -123,10 +123,8 @@ class DeployCommand:
             if self.env is not None:
                 raise ConfigError("env is given, but only robot=sim plays an environment")
             return self.robot.build()
-        env = self.env
-        if env is None and loaded.env is not None:
-            env = from_json(loaded.env, "env")
-        return replace(self.robot, env=env).build(clock)
+        chosen = self.robot if self.env is None else replace(self.robot, env=self.env)
+        return chosen.for_policy(loaded.env).build(clock)
 
     def _recorder(self, loaded: Loaded, robot: Robot, out: Path) -> SessionRecorder:
         """The recording, in a folder that is made once nothing stands in the way of the session."""
@@ -183,13 +181,18 @@ class DeployCommand:
 
 
 @contextmanager
-def _nothing_left(out: Path, session: Session) -> Iterator[None]:
-    """A session that could not even start leaves no folder that would be in the way of the next one."""
+def _kept(out: Path, session: Session, robot: Robot, progress: Progress) -> Iterator[None]:
+    """Whatever ends a session that was driven, its recording is whole and has its page.
+
+    One that could not even start leaves no folder that would be in the way of the next one.
+    """
     try:
         yield
-    except ImitateError:
-        if all(change.after is not State.RUNNING for change in session.supervisor.events):
-            session.close()
+    except BaseException as error:
+        session.close()
+        if any(change.after is State.RUNNING for change in session.supervisor.events):
+            _draw(out, robot, progress)
+        elif isinstance(error, ImitateError):
             shutil.rmtree(out)
         raise
 

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from imitate.cli.command import Outcome
+from imitate.deploy.backends.simulated import SimulatedConfig
 from imitate.deploy.fit import join
-from imitate.deploy.predictor import load_predictor
+from imitate.deploy.predictor import Loaded, load_predictor
 from imitate.deploy.robot import Finding, Robot
 from imitate.errors import ConfigError, ImitateError, RobotError
 from imitate.progress import Progress
@@ -47,10 +48,14 @@ class RobotCheckCommand:
 
     def run(self, progress: Progress) -> Outcome:
         """Connect, listen, compare; raises RobotError in one line naming the first of several errors."""
-        robot: Robot = self.robot.build()
+        loaded = None if self.policy is None else load_predictor(self.policy)
+        config = self.robot
+        if isinstance(config, SimulatedConfig) and loaded:
+            config = config.for_policy(loaded.env)
+        robot: Robot = config.build()
         try:
             robot.connect(self.connect_s)
-            found = [*robot.findings(), *self._limits(robot), *self._fit(robot)]
+            found = [*robot.findings(), *self._limits(robot), *_fit(robot, loaded)]
         finally:
             robot.close()
         lines = [f"{SIGNS[finding.level]}  {finding.text}" for finding in found]
@@ -76,14 +81,15 @@ class RobotCheckCommand:
         except ImitateError as error:
             yield Finding("error", str(error))
 
-    def _fit(self, robot: Robot) -> Iterator[Finding]:
-        """Whether the robot senses what the policy sees, and takes what it does."""
-        if self.policy is None:
-            return
-        policy = load_predictor(self.policy).predictor.spec
-        for key in policy.obs:
-            yield _tried(f"policy: observation {key}", require_observation, robot.spec, policy, key)
-        yield _tried("policy: action", join, policy, robot.targets)
+
+def _fit(robot: Robot, loaded: Loaded | None) -> Iterator[Finding]:
+    """Whether the robot senses what the policy sees, and takes what it does."""
+    if loaded is None:
+        return
+    policy = loaded.predictor.spec
+    for key in policy.obs:
+        yield _tried(f"policy: observation {key}", require_observation, robot.spec, policy, key)
+    yield _tried("policy: action", join, policy, robot.targets)
 
 
 def require_observation(robot: DataSpec, policy: DataSpec, key: str) -> None:

@@ -47,6 +47,8 @@ class Commander:
         self._robot, self._join, self._guard, self._gate = robot, joined, guard, gate
         self._plan, self._journal, self._timings = plan, journal, timings
         self._setpoints = {group: Setpoints(group, joined, interpolate) for group in joined.targets}
+        is_whole = any(setpoints.is_trajectory for setpoints in self._setpoints.values())
+        self._ahead = CHUNK_STEPS if is_whole else LOOK_AHEAD
         self._is_sending = is_sending
         self._log = StepLog(joined, journal, is_sending)
         self._sequence = itertools.count(1).__next__
@@ -102,7 +104,7 @@ class Commander:
         self._has_moved = self._is_placed = True
 
     def _act(self, step: int, snapshot: Snapshot, now_s: float, schedule: Schedule, pace: float) -> None:
-        actions = self._plan.actions(step, CHUNK_STEPS) if step >= 0 else []
+        actions = self._plan.actions(step, self._ahead) if step >= 0 else []
         if not actions:
             self._timings.counts["ticks without an action"] += 1
             self._hold(snapshot, now_s)

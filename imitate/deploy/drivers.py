@@ -1,5 +1,6 @@
 """Who calls the control loop: threads that keep real time, or a clock that is moved by hand."""
 
+import gc
 import sys
 import threading
 import time
@@ -39,6 +40,8 @@ def drive_in_real_time(control: Control, is_done: Callable[[float], bool]) -> No
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    # What was there before is not searched for garbage while time counts: with PyTorch that takes many ticks.
+    gc.freeze()
     stop = threading.Event()
     watching = threading.Thread(target=_observe_until, args=(control, stop), name="observer", daemon=True)
     watching.start()
@@ -47,6 +50,7 @@ def drive_in_real_time(control: Control, is_done: Callable[[float], bool]) -> No
     finally:
         stop.set()
         watching.join(timeout=5.0)
+        gc.unfreeze()
         sys.setswitchinterval(before)
         control.tell_timings(time.monotonic())
 

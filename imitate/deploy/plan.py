@@ -60,12 +60,15 @@ class Plan:
         self._make, self._deltas, self._lock = make, deltas, threading.Lock()
         self._executed: dict[int, np.ndarray] = {}
         self._strategy, self._is_new, self._since = make(), False, 0
+        # The command rate asks many times in a step, and only a new chunk changes the answer.
+        self._told: tuple[int, int, list[np.ndarray]] | None = None
 
     def forget(self, since: int) -> None:
         """Plan anew from nothing; a chunk that was made before step `since` is of no use any more."""
         with self._lock:
             self._strategy, self._is_new, self._since = self._make(), False, since
             self._executed.clear()
+            self._told = None
 
     def wants(self, step: int, lead: int) -> bool:
         """See Strategy."""
@@ -90,19 +93,25 @@ class Plan:
                 made_at = now
             self._strategy.take(made_at, now, values)
             self._executed = {step: done for step, done in self._executed.items() if step >= now - 1}
-            self._is_new = True
+            self._is_new, self._told = True, None
 
     def actions(self, step: int, at_most: int) -> list[np.ndarray]:
         """What is planned for `step` and those after it without a gap, `at_most` of them."""
-        found: list[np.ndarray] = []
         with self._lock:
-            while len(found) < at_most:
-                action = self._strategy.action(step + len(found))
-                if action is None:
-                    break
-                found.append(action)
+            if self._told is None or self._told[:2] != (step, at_most):
+                self._told = step, at_most, self._planned(step, at_most)
+            found = self._told[2]
             if found:
                 self._executed[step] = found[0]
+        return found
+
+    def _planned(self, step: int, at_most: int) -> list[np.ndarray]:
+        found: list[np.ndarray] = []
+        while len(found) < at_most:
+            action = self._strategy.action(step + len(found))
+            if action is None:
+                break
+            found.append(action)
         return found
 
     def is_new(self) -> bool:

@@ -110,7 +110,7 @@ class Ensemble(Strategy):
         if not reaching:
             return None
         weights = np.exp(-self._decay * np.arange(len(reaching)))
-        mean = np.tensordot(weights / weights.sum(), np.stack(reaching), axes=1)
+        mean = (weights / weights.sum()) @ np.array(reaching)
         return mean.astype(reaching[0].dtype)
 
 

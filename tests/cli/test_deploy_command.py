@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import untrained
 
 from imitate.cli.main import main
+from imitate.deploy.session import Session
+from imitate.errors import RobotError
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,22 @@ def test_a_recorded_session_becomes_demonstrations(checkpoint: Path, tmp_path: P
     assert run(f"policy={checkpoint}", f"out={out}", "mode=run", "arm=tester", "attempts=2") == 0
     assert main(["import", f"src={out / 'session.mcap'}", f"out={tmp_path / 'demos.zarr'}"]) == 0
     assert main(["inspect", f"data.path={tmp_path / 'demos.zarr'}"]) == 0
+
+
+def test_a_session_that_fails_while_it_drives_keeps_recording_and_page(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempt, out = Session.attempt, tmp_path / "session"
+
+    def lost(*given: Any) -> None:
+        attempt(*given)
+        raise RobotError("the robot is gone")
+
+    monkeypatch.setattr(Session, "attempt", lost)
+    assert run(f"policy={checkpoint}", f"out={out}") == 2
+    assert "the robot is gone" in capsys.readouterr().err
+    assert (out / "session.mcap").stat().st_size > 1000
+    assert "dry-run" in (out / "index.html").read_text()
 
 
 @pytest.mark.parametrize(

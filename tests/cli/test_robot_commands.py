@@ -6,9 +6,11 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import untrained
 from bridged_arm import bridged_arm
 from tiny_arm import SPEC
 
@@ -79,6 +81,13 @@ def test_a_policy_that_sees_something_else_does_not_fit(
     assert "observation 'joints': shape is (6,), expected (2,)" in err
     assert check(port, "policy=more") == 2
     assert "the policy does not say at which rate it acts" in capsys.readouterr().err
+
+
+def test_the_simulation_is_that_of_the_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["robot", "check", "robot=sim", f"policy={untrained.checkpoint(tmp_path)}"]) == 0
+    assert "policy: action fits" in capsys.readouterr().out
+    assert main(["robot", "check", "robot=sim"]) == 2
+    assert "none is known: name a policy" in capsys.readouterr().err
 
 
 def test_nothing_moves_while_a_robot_is_checked() -> None:

@@ -1,9 +1,13 @@
 """Facts about the division of time."""
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imitate.deploy.plan import Schedule
+from imitate.deploy.inference import Chunk
+from imitate.deploy.late_deltas import Deltas
+from imitate.deploy.plan import Plan, Schedule
+from imitate.deploy.strategy import Ensemble
 
 
 def test_an_action_is_in_force_from_its_lag_for_one_period() -> None:
@@ -29,3 +33,25 @@ def test_the_beginning_of_a_step_belongs_to_it(step: int, period_s: float) -> No
     schedule = Schedule(3.7, period_s, 0.0)
     assert schedule.seen(schedule.observed_s(step)) == step
     assert schedule.due(schedule.ends_s(step)) == step + 1
+
+
+class Counting(Ensemble):
+    asked = 0
+
+    def action(self, step: int) -> np.ndarray | None:
+        self.asked += 1
+        return super().action(step)
+
+
+def test_a_plan_is_made_once_per_step_and_anew_with_every_chunk() -> None:
+    strategy = Counting(decay=0.01)
+    plan = Plan(lambda: strategy, Deltas(np.array([False]), np.zeros(1), np.ones(1)))
+    plan.take(Chunk(0, np.array([[0.0], [1.0], [2.0]]), 0.0), 0)
+    first = [plan.actions(1, 3) for _ in range(10)]
+    assert [value.item() for value in first[0]] == [1.0, 2.0]
+    assert strategy.asked == 3  # the third is not there
+    assert all(found is first[0] for found in first)
+    plan.take(Chunk(1, np.array([[5.0], [5.0], [5.0]]), 0.0), 1)
+    assert [round(value.item()) for value in plan.actions(1, 3)] == [3, 3, 5]
+    plan.forget(2)
+    assert plan.actions(2, 3) != first[0]

@@ -14,6 +14,7 @@ from imitate.deploy.fit import action_names
 from imitate.deploy.robot import Finding, Reading, Snapshot
 from imitate.deploy.safety.limits import Limits
 from imitate.errors import ConfigError, EnvError, RobotError
+from imitate.parts import from_json
 from imitate.spec import DataSpec
 
 if TYPE_CHECKING:
@@ -57,7 +58,10 @@ class SimulatedRobot:
         if not env.data_spec.rate_hz:
             raise ConfigError("robot.env: the environment has no control rate")
         self.period_s = 1.0 / env.data_spec.rate_hz
+        self._stepping = threading.Lock()
+        """Held while the environment is at work; nobody who drives waits for that."""
         self._lock = threading.Lock()
+        """Held for moments, to hand over what was observed and what is commanded."""
         self._obs: dict[str, np.ndarray] = {}
         self._newest: dict[str, Command] = {}
         self._kept = np.zeros(len(self._names))
@@ -94,12 +98,13 @@ class SimulatedRobot:
 
     def begin(self, seed: int) -> None:
         """Start the episode of `seed`; the first control step is due one period from now."""
-        with self._lock:
-            self._obs, info = self._env.reset(seed=seed)
+        with self._stepping:
+            obs, info = self._env.reset(seed=seed)
             self.played.append((seed, []))
-            self._newest.clear()
+            with self._lock:
+                self._obs, self._arrived_s = obs, self._clock.now()
+                self._newest.clear()
             self._kept[:] = self._resting()
-            self._arrived_s = self._clock.now()
             self._next_s = self._arrived_s + self.period_s
             self.progress = Progress(0, bool(info["success"]), float(info["score"]), False)
         if isinstance(self._clock, RealClock) and self._thread is None:
@@ -146,7 +151,7 @@ class SimulatedRobot:
     def advance(self) -> None:
         """Take every control step that is due by now."""
         while not self.progress.is_over and self._clock.now() >= self._next_s - 1e-9:
-            with self._lock:
+            with self._stepping:
                 self._step()
 
     def play_again(self, seed: int, actions: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
@@ -176,22 +181,29 @@ class SimulatedRobot:
             self._is_closed.wait(max(0.0005, min(0.005, self._next_s - self._clock.now())))
 
     def _step(self) -> None:
-        action = self._kept.copy()
-        for group, target in self._targets.items():
-            columns = [self._names.index(name) for name in target.action]
-            value = self._due(group)
-            if value is not None:
-                action[columns] = self._as_action(target, value)
-                if target.meaning == "absolute" and target.kind not in ("twist", "joint_velocity"):
-                    self._kept[columns] = action[columns]
+        action = self._action()
         self.played[-1][1].append(action)
-        self._obs, _, terminated, truncated, info = self._env.step(action)
-        self._arrived_s = self._next_s
+        obs, _, terminated, truncated, info = self._env.step(action)
+        with self._lock:
+            self._obs, self._arrived_s = obs, self._next_s
         self._next_s += self.period_s
         is_over = terminated or truncated
         self.progress = Progress(
             self.progress.steps + 1, bool(info["success"]), float(info["score"]), is_over
         )
+
+    def _action(self) -> np.ndarray:
+        """What the newest commands make of the control step that is due."""
+        action = self._kept.copy()
+        for group, target in self._targets.items():
+            columns = [self._names.index(name) for name in target.action]
+            with self._lock:
+                value = self._due(group)
+            if value is not None:
+                action[columns] = self._as_action(target, value)
+                if target.meaning == "absolute" and target.kind not in ("twist", "joint_velocity"):
+                    self._kept[columns] = action[columns]
+        return action
 
     def _due(self, group: str) -> np.ndarray | None:
         """What `group` is to do until the next control step ends; None without a command in force."""
@@ -255,8 +267,12 @@ class SimulatedConfig:
     env: Any = None
     realtime: bool = False
 
+    def for_policy(self, env: Mapping[str, Any] | None) -> "SimulatedConfig":
+        """With the environment that the policy was trained for, in JSON, where no other is named."""
+        return self if self.env is not None or env is None else replace(self, env=from_json(env, "env"))
+
     def build(self, clock: Clock | None = None) -> SimulatedRobot:
         """The robot; raises RobotError where no environment is known."""
         if self.env is None:
-            raise RobotError("env is not known: name the environment, as in  env=tabletop/reach")
+            raise RobotError("robot=sim plays the environment of a policy, and none is known: name a policy")
         return SimulatedRobot(self.env.build(), self.targets, self.measured, clock, self.env.build)
