@@ -14,8 +14,13 @@ import torch
 from torch import Tensor
 
 from imitate.datasets.episode_store import ACTION, EpisodeStore
-from imitate.datasets.fitting import fit_statistics
 from imitate.datasets.keep_list import Selection, everything, read_keep_list
+from imitate.datasets.mixture_loading import (
+    brought_together,
+    shared_order,
+    statistics_of,
+    store_of_episodes,
+)
 from imitate.datasets.opening import open_store
 from imitate.datasets.rows import Rows, open_rows
 from imitate.datasets.windows import Windows, WindowSampler
@@ -34,7 +39,7 @@ Weighting = Literal["loss", "sampling"]
 class DataConfig:
     """Which demonstrations to learn from.
 
-    path: store, replay buffer or .zarr.zip. keep: a keep-list. obs: names of the
+    path: store, view, mixture, replay buffer or .zarr.zip. keep: a keep-list. obs: names of the
     observations to use (empty: all that the environment has; without an environment, all but images).
     val_fraction: share of the episodes kept for validation, at least one where it is not 0. split_seed:
     which ones. weighting: how the weights of a keep-list act, on the "loss" of a window or on how often it is
@@ -101,11 +106,13 @@ class WindowLoader:
         seed: int,
         mirror: Mirror | None = None,
         weighting: Weighting = "loss",
+        store: EpisodeStore | None = None,
     ) -> None:
-        """Take windows of `sampler` from `rows` (observations and "action").
+        """Take windows of `sampler` from `rows` (observations and "action") of `store`.
 
         With `mirror` a random half of the windows of `batch` and `stream` is mirrored. With `weighting` by
-        "sampling" these draw windows in proportion to their weight, in place of each once per epoch.
+        "sampling" these draw windows in proportion to their weight, in place of each once per epoch. Where
+        `store` is a mixture, windows of each of its stores are drawn by its share.
         """
         self._rows = dict(rows)
         self._sampler = sampler
@@ -115,6 +122,7 @@ class WindowLoader:
         self._seed = seed
         self._mirror = mirror
         self._chances = self._chances_of(facts.weights) if weighting == "sampling" else None
+        self._shared = None if store is None else shared_order(store, sampler.episodes, self._chances)
         self._orders: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -227,13 +235,18 @@ class WindowLoader:
         # Asked for by the prefetching thread and by others: replaced in one step, never changed in place.
         orders = self._orders
         if epoch not in orders:
-            rng = np.random.default_rng((self._seed, epoch))
-            drawn = rng.choice(len(self), len(self), p=self._chances) if self._chances is not None else None
-            drawn = rng.permutation(len(self)) if drawn is None else drawn
+            drawn = self._drawn(np.random.default_rng((self._seed, epoch)))
             orders = {number: order for number, order in orders.items() if number == epoch - 1}
             orders[epoch] = drawn
             self._orders = orders
         return orders[epoch]
+
+    def _drawn(self, rng: np.random.Generator) -> np.ndarray:
+        if self._shared is not None:
+            return self._shared.draw(rng)
+        if self._chances is not None:
+            return rng.choice(len(self), len(self), p=self._chances)
+        return rng.permutation(len(self))
 
 
 @dataclass(frozen=True)
@@ -278,22 +291,22 @@ def prepare(
         mirror.require(spec.obs)
     data_hash = store.content_hash()
     chosen = everything(store) if config.keep is None else read_keep_list(Path(config.keep), store, data_hash)
-    train, validation = split_episodes(chosen, len(store), config)
+    train, validation = split_episodes(chosen, store, config)
     # Without weight it is as good as left out.
     train = [e for e in train if chosen.weights[_rows(store, e)].any()]
     if not train:
         raise DataError(f"{config.path}: no episodes to train on; there are {len(store)}, none is kept")
     names = [*spec.obs, ACTION]
     states = [name for name in names if name == ACTION or not spec.obs[name].is_image]
-    statistics = fit_statistics(store, states, train)
-    rows = open_rows(store, names, config.memory_gib)
+    statistics, own = statistics_of(store, states, train)
+    rows = brought_together(open_rows(store, names, config.memory_gib), store, own)
     facts = EpisodeFacts.of(store, chosen.weights)
 
     def loader(episodes: list[int]) -> WindowLoader:
         counts = facts.weights > 0
         sampler = WindowSampler(store.episode_ends, horizons.obs_steps, horizons.pred_steps, episodes, counts)
         mirrored = mirror if config.mirror else None
-        return WindowLoader(rows, sampler, facts, batch_size, seed, mirrored, config.weighting)
+        return WindowLoader(rows, sampler, facts, batch_size, seed, mirrored, config.weighting, store)
 
     return TrainingData(
         train=loader(train),
@@ -306,17 +319,25 @@ def prepare(
     )
 
 
-def split_episodes(chosen: Selection, episodes: int, config: DataConfig) -> tuple[list[int], list[int]]:
-    """Indices for training and for validation, ascending.
+def split_episodes(chosen: Selection, store: EpisodeStore, config: DataConfig) -> tuple[list[int], list[int]]:
+    """Indices for training and for validation, ascending; of a mixture, a share of each of its stores.
 
-    The order is drawn over all `episodes` of the store, so that a keep-list changes as few as possible.
+    The order is drawn over all episodes of the store, so that a keep-list changes as few as possible.
     """
-    kept = set(chosen.episodes)
-    order = [e for e in np.random.default_rng(config.split_seed).permutation(episodes).tolist() if e in kept]
-    held_out = 0
-    if config.val_fraction > 0 and len(order) >= 2:
-        held_out = min(max(1, round(config.val_fraction * len(order))), len(order) - 1)
-    return sorted(order[held_out:]), sorted(order[:held_out])
+    kept, origin = set(chosen.episodes), store_of_episodes(store)
+    order = [
+        e for e in np.random.default_rng(config.split_seed).permutation(len(store)).tolist() if e in kept
+    ]
+    train: list[int] = []
+    validation: list[int] = []
+    for number in np.unique(origin):
+        of_one = [e for e in order if origin[e] == number]
+        held_out = 0
+        if config.val_fraction > 0 and len(of_one) >= 2:
+            held_out = min(max(1, round(config.val_fraction * len(of_one))), len(of_one) - 1)
+        validation += of_one[:held_out]
+        train += of_one[held_out:]
+    return sorted(train), sorted(validation)
 
 
 def _rows(store: EpisodeStore, episode: int) -> slice:

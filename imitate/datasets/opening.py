@@ -2,26 +2,38 @@
 
 import json
 import zipfile
+from functools import partial
 from pathlib import Path
 
 from imitate.datasets.episode_store import EpisodeStore
+from imitate.datasets.mixture import Mixture
+from imitate.datasets.mixture_file import is_mixture
 from imitate.datasets.replay_buffer import ReplayBuffer
 from imitate.datasets.session_file import is_mcap
 from imitate.datasets.store import ATTRIBUTE, DemoStore
+from imitate.datasets.views.view import View
+from imitate.datasets.views.view_file import is_view
 from imitate.errors import DataError, nearest
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def open_store(path: str | Path) -> EpisodeStore:
-    """The store at `path`: our own zarr folder, or a Diffusion Policy replay buffer (folder or zip).
+    """The store at `path`: our own zarr folder, a Diffusion Policy replay buffer (folder or zip), a view or
+    a mixture.
 
     Raises DataError with one line that says what is wrong with which file.
     """
-    path = Path(path)
+    return _open(Path(path), ())
+
+
+def _open(path: Path, within: tuple[Path, ...]) -> EpisodeStore:
+    """`within`: the files that name `path`, one within the other."""
     require_exists(path)
     if path.is_dir():
         return _open_folder(path)
+    if is_view(path) or is_mixture(path):
+        return _open_named(path, within)
     if is_hdf5(path):
         raise DataError(f"{path} is an HDF5 file; run  imitate import src={path} out=demos.zarr  first")
     if is_mcap(path):
@@ -31,6 +43,14 @@ def open_store(path: str | Path) -> EpisodeStore:
     raise DataError(
         f"{path} is neither a zarr folder nor a .zarr.zip; see docs/datasets.md for what can be read"
     )
+
+
+def _open_named(path: Path, within: tuple[Path, ...]) -> EpisodeStore:
+    here = path.resolve()
+    if here in within:
+        raise DataError(f"{path} names itself, by way of {within[-1]}; name a store")
+    opened = partial(_open, within=(*within, here))
+    return View.open(path, opened) if is_view(path) else Mixture.open(path, opened)
 
 
 def require_exists(path: Path) -> None:

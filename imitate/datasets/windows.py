@@ -60,6 +60,11 @@ class WindowSampler:
     def __len__(self) -> int:
         return len(self._table)
 
+    @property
+    def episodes(self) -> np.ndarray:
+        """(W,) the episode of each window."""
+        return self._table[:, 3]
+
     def windows(self, indices: np.ndarray) -> Windows:
         """Everything about the windows `indices` (B,), rows oldest first."""
         table = self._table[indices]

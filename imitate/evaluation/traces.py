@@ -52,7 +52,7 @@ def validation_trace(run_folder: Path) -> Trace:
     if data_hash != loaded.info.data_hash:
         raise DataError(f"{config.path} has changed since the policy was trained")
     chosen = everything(store) if config.keep is None else read_keep_list(Path(config.keep), store, data_hash)
-    _, validation = split_episodes(chosen, len(store), config)
+    _, validation = split_episodes(chosen, store, config)
     if not validation:
         raise DataError("no episode was held out for validation (data.val_fraction=0)")
     return trace(loaded.policy, store, validation[0])

@@ -1,0 +1,180 @@
+"""What can be done to the episodes of a view. Each operation is plain values, as the view file keeps them."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from imitate.datasets.episode_store import ACTION
+from imitate.datasets.store import NAME
+from imitate.datasets.views.contents import Contents, Piece
+from imitate.datasets.views.criteria import Criteria, Judgement, judged, require_ids
+from imitate.errors import ConfigError, SpecError, nearest
+from imitate.spec import ArraySpec, DataSpec
+
+
+class Operation(Protocol):
+    """One entry of a view's history."""
+
+    def apply(self, contents: Contents) -> Contents:
+        """The contents afterwards; raises ConfigError or SpecError where it does not fit them."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of the episodes: those with `ids`, which were drawn, or share a value, when it was made.
+
+    part: what it is called. share, seed: of the part's episodes among all, and of the draw. by, value: the
+    attribute that they have in common.
+    """
+
+    part: str
+    ids: tuple[str, ...]
+    share: float | None = None
+    seed: int | None = None
+    by: str | None = None
+    value: Any = None
+
+    def apply(self, contents: Contents) -> Contents:
+        """Keep the part."""
+        chosen = Criteria(ids=self.ids).select(contents.records, "split")
+        return _kept(contents, chosen)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Keep the episodes that `where` means, or with `drop` all others. `because` says why, for people."""
+
+    where: Criteria
+    drop: bool = False
+    because: str = ""
+
+    def apply(self, contents: Contents) -> Contents:
+        """Keep or drop."""
+        meant = self.where.select(contents.records, "filter")
+        return _kept(contents, [found != self.drop for found in meant])
+
+
+@dataclass(frozen=True)
+class Trim:
+    """Cut steps off: `start` and `end` of the episodes that `where` means, `ranges` for episodes by id.
+
+    ranges: {id: [first step, step behind the last)}, counted before this cut; it wins over the others.
+    because: for people.
+    """
+
+    start: int = 0
+    end: int = 0
+    where: Criteria = field(default_factory=Criteria)
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    because: str = ""
+
+    def __post_init__(self) -> None:
+        if self.start < 0 or self.end < 0:
+            raise ConfigError(f"trim: start={self.start} end={self.end}, expected steps to cut, 0 or more")
+
+    def apply(self, contents: Contents) -> Contents:
+        """Cut; raises ConfigError naming an episode that would be empty, or has fewer steps."""
+        require_ids(self.ranges, contents.records, "trim")
+        meant = self.where.select(contents.records, "trim")
+        pieces = zip(contents.pieces, meant, strict=True)
+        return contents.with_pieces(self._cut(piece, is_meant) for piece, is_meant in pieces)
+
+    def _cut(self, piece: Piece, is_meant: bool) -> Piece:
+        steps = piece.record.steps
+        start, stop = (self.start, steps - self.end) if is_meant else (0, steps)
+        start, stop = self.ranges.get(piece.record.id, (start, stop))
+        if not 0 <= start < stop <= steps:
+            raise ConfigError(
+                f"trim: episode {piece.record.id!r} has {steps} steps, so steps {start} to {stop} cannot be "
+                "what is left; cut less, or filter it out first"
+            )
+        return piece.cut(start, stop)
+
+
+@dataclass(frozen=True)
+class Relabel:
+    """Say something else of the episodes that `where` means; null leaves a field as it is.
+
+    metadata: values to set; null removes a key.
+    """
+
+    where: Criteria = field(default_factory=Criteria)
+    success: Judgement | None = None
+    source: str | None = None
+    operator: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def apply(self, contents: Contents) -> Contents:
+        """Change the records."""
+        meant = self.where.select(contents.records, "relabel")
+        pieces = zip(contents.pieces, meant, strict=True)
+        return contents.with_pieces(
+            self._labelled(piece) if is_meant else piece for piece, is_meant in pieces
+        )
+
+    def _labelled(self, piece: Piece) -> Piece:
+        merged = {**piece.record.metadata, **self.metadata}
+        known: dict[str, Any] = {"metadata": {k: v for k, v in merged.items() if v is not None}}
+        known |= {} if self.success is None else {"success": judged(self.success)}
+        texts = {"source": self.source, "operator": self.operator}
+        return piece.known_as(**known, **{key: text for key, text in texts.items() if text is not None})
+
+
+@dataclass(frozen=True)
+class Rename:
+    """Call things differently; no number is changed, not by other units either.
+
+    observations, ids: {old: new}. elements, units: {array: one text per element}; the action is "action".
+    """
+
+    observations: Mapping[str, str] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)
+    elements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def apply(self, contents: Contents) -> Contents:
+        """Rename observations first, so that elements and units go by the new names."""
+        require_ids(self.ids, contents.records, "rename")
+        renamed = self._observations(contents) if self.observations else contents
+        spec = _described(_described(renamed.spec, "names", self.elements), "units", self.units)
+        renamed = dataclasses.replace(renamed, spec=spec)
+        if not self.ids:
+            return renamed
+        renamed = renamed.changed(lambda p: p.known_as(id=self.ids.get(p.record.id, p.record.id)))
+        renamed.require_unique("rename")
+        return renamed
+
+    def _observations(self, contents: Contents) -> Contents:
+        for old, new in self.observations.items():
+            if old not in contents.spec.obs:
+                raise ConfigError(f"rename: there is no observation {old!r}{nearest(old, contents.spec.obs)}")
+            if new == ACTION or not NAME.fullmatch(new):
+                raise ConfigError(f"rename: {new!r} cannot name an observation: use letters, digits, _ - .")
+        names = {self.observations.get(key, key): theirs for key, theirs in contents.names.items()}
+        if len(names) < len(contents.names):
+            raise ConfigError(f"rename: two observations would be called the same ({sorted(names)})")
+        obs = {self.observations.get(key, key): array for key, array in contents.spec.obs.items()}
+        spec = dataclasses.replace(contents.spec, obs=obs)
+        # A digest covers the names of the arrays.
+        pieces = tuple(piece.known_as(digest="") for piece in contents.pieces)
+        return Contents(spec, pieces, names)
+
+
+def _kept(contents: Contents, keep: list[bool]) -> Contents:
+    pieces = zip(contents.pieces, keep, strict=True)
+    return contents.with_pieces(piece for piece, is_kept in pieces if is_kept)
+
+
+def _described(spec: DataSpec, label: str, given: Mapping[str, tuple[str, ...]]) -> DataSpec:
+    """`spec` with names or units of the elements of some arrays."""
+    arrays: dict[str, ArraySpec] = {**spec.obs, ACTION: spec.action}
+    for key, texts in given.items():
+        if key not in arrays:
+            raise ConfigError(f"rename: there is no array {key!r}{nearest(key, arrays)}")
+        try:
+            arrays[key] = dataclasses.replace(arrays[key], **{label: texts})
+        except SpecError as error:
+            raise ConfigError(f"rename: {key!r}: {error}") from error
+    action = arrays.pop(ACTION)
+    return dataclasses.replace(spec, obs=arrays, action=action)
