@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from imitate.curation.page_traces import Curve
-from imitate.page import Html, tag
+from imitate.page import Html, drawing, tag
 
 SCRIPTS = ("page_data.js", "page_browse.js", "page_viewer.js", "page_map.js")
 # What is drawn before the reader chooses.
@@ -18,7 +18,7 @@ def asset(name: str) -> str:
 
 def scripts() -> list[str]:
     """The scripts of the page in the order in which they run."""
-    return [asset(name) for name in SCRIPTS]
+    return [drawing(), *map(asset, SCRIPTS)]
 
 
 def viewer(curves: Sequence[Curve]) -> Html:

@@ -1,5 +1,5 @@
 "use strict";
-// The page's numbers and the helpers that every part of it uses.
+// The page's numbers, and the addresses of episodes.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const INDEX = new Map(DATA.episodes.map((episode, i) => [episode.id, i]));
 const UNKNOWN = 255;
@@ -11,27 +11,6 @@ function trace(i, c) {
   const part = episode.bytes.subarray(c * episode.points, (c + 1) * episode.points);
   const step = (curve.high - curve.low) / 254;
   return Array.from(part, (byte) => (byte === UNKNOWN ? null : curve.low + byte * step));
-}
-
-function short(value) {
-  if (value === null || value === undefined) return "–";
-  const size = Math.abs(value);
-  const text = size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(3)));
-  return text.replace(/-/g, "−");
-}
-
-function element(name, attributes, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-
-function drawn(name, attributes, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
 }
 
 function address(id, step) {

@@ -7,7 +7,7 @@ import numpy as np
 from imitate.curation.measurement import Measurement
 from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.datasets.stored_array import StoredArray
-from imitate.page import Html, image_address, joined, tag
+from imitate.page import Html, image_address, joined, tag, thinned
 
 SIDES = (96, 80, 64, 48)
 QUALITY = 55
@@ -71,14 +71,6 @@ def _frame(source: Html, step: int, middle: bool) -> Html:
 
 def _small(pixels: np.ndarray, side: int) -> Html:
     return image_address(thinned(pixels, side), "webp", quality=QUALITY)
-
-
-def thinned(pixels: np.ndarray, side: int) -> np.ndarray:
-    """An image (H, W, 3) uint8 averaged over squares so that its longer side is about `side` pixels."""
-    step = max(1, round(max(pixels.shape[:2]) / side))
-    height, width = (size // step for size in pixels.shape[:2])
-    squares = pixels[: height * step, : width * step].reshape(height, step, width, step, 3)
-    return np.ascontiguousarray(squares.mean(axis=(1, 3)).round().astype(np.uint8))
 
 
 def _strip(measured: Measurement, index: int) -> Html:

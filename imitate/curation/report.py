@@ -19,7 +19,7 @@ from imitate.datasets.episode_store import EpisodeStore
 from imitate.datasets.quality.divergence import Agreement
 from imitate.datasets.quality.ranges import DimensionRange
 from imitate.errors import ConfigError
-from imitate.page import write_whole
+from imitate.page import require_page, write_whole
 from imitate.progress import SILENT, Progress
 
 
@@ -54,7 +54,7 @@ def write_report(store: EpisodeStore, out: Path, progress: Progress = SILENT, im
     Raises ConfigError where `out` names no .html file or `images` is wrong (see measure), DataError for a
     store without episodes.
     """
-    _require_page(out)
+    require_page(out)
     measured = measure(store, progress, images)
     found = findings(measured)
     content = report_json(store, measured, found)
@@ -71,7 +71,7 @@ def write_comparison(
     Raises ConfigError where `out` names no .html file, `images` is wrong (see measure) or both are the same
     store, DataError for a store without episodes.
     """
-    _require_page(out)
+    require_page(out)
     if a.path.resolve() == b.path.resolve():
         raise ConfigError(f"compare is {str(b.path)!r}, the same data as data.path: give another store")
     first, second = measure(a, progress, images), measure(b, progress, images)
@@ -128,13 +128,6 @@ def segments_json(episode: MeasuredEpisode) -> list[dict[str, Any]]:
         return []
     start, stop = episode.cut
     return [{"start": start, "stop": stop, "weight": 0.0}]
-
-
-def _require_page(out: Path) -> None:
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise ConfigError(f"out is {str(out)!r}, expected the name of an .html file such as report.html")
-    if out.is_dir():
-        raise ConfigError(f"out is {str(out)!r}, which is a folder: give the name of a file in it")
 
 
 def _write_json(out: Path, content: Mapping[str, Any]) -> Path:

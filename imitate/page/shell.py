@@ -15,7 +15,7 @@ import av
 import numpy as np
 from matplotlib.image import imsave
 
-from imitate.errors import DataError
+from imitate.errors import ConfigError, DataError
 from imitate.page.markup import Html, joined, paragraph, tag
 
 # The browser itself refuses to fetch anything: all there is stands in the page. Only our own script runs.
@@ -51,6 +51,11 @@ def render(title: str, *content: object, style: str = "", scripts: Sequence[str]
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>\n{head}\n</head>\n<body>\n{body}\n</body>\n</html>\n'
 
 
+def drawing() -> str:
+    """The script that others of a page draw with: elements, short numbers, marks on an axis."""
+    return _asset("drawing.js")
+
+
 def _fingerprint(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"'sha256-{digest}'"
@@ -61,6 +66,14 @@ def data_block(name: str, content: object) -> Html:
     text = json.dumps(content, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     # The only way out of a script element is its end tag, and the only way in again a comment.
     return tag("script", Html(text.replace("<", "\\u003c")), type="application/json", id=name)
+
+
+def require_page(out: Path) -> None:
+    """Raise ConfigError where the setting `out` names no .html file."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"out is {str(out)!r}, expected the name of an .html file such as report.html")
+    if out.is_dir():
+        raise ConfigError(f"out is {str(out)!r}, which is a folder: give the name of a file in it")
 
 
 def write_whole(path: Path, document: str) -> Path:
@@ -112,6 +125,16 @@ def picture(pixels: np.ndarray, caption: object) -> Html:
     step = max(1, round(max(pixels.shape[:2]) / PICTURE_PIXELS))
     source = image_address(np.ascontiguousarray(pixels[::step, ::step]), "png")
     return tag("figure", tag("img", src=source, alt=caption, class_="picture"), tag("figcaption", caption))
+
+
+def thinned(pixels: np.ndarray, side: int) -> np.ndarray:
+    """An image (H, W, 3) uint8 averaged over squares so that its longer side is about `side` pixels."""
+    step = max(1, round(max(pixels.shape[:2]) / side))
+    height, width = (size // step for size in pixels.shape[:2])
+    if not height or not width:
+        return pixels[::step, ::step]
+    squares = pixels[: height * step, : width * step].reshape(height, step, width, step, 3)
+    return np.ascontiguousarray(squares.mean(axis=(1, 3)).round().astype(np.uint8))
 
 
 def image_address(pixels: np.ndarray, kind: str, **options: Any) -> Html:

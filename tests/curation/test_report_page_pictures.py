@@ -16,9 +16,9 @@ from imitate.curation.page_pictures import (
     _small,
     diverging,
     episode_pictures,
-    thinned,
 )
 from imitate.datasets.store import DemoStore
+from imitate.page import thinned
 from imitate.types import ArraySpec, DataSpec, Episode
 
 

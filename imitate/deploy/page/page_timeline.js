@@ -5,22 +5,9 @@ const box = document.getElementById("timeline"), area = box.querySelector(".draw
 const choice = box.querySelector("select"), END = Math.max(S.end, 0.1), LEFT = 74, RIGHT = 8, LANE = 22, PLOT = 96;
 let from = 0, to = END, here = null, width = 900;
 
-function drawn(name, attributes, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
-}
-const short = (v) => String(Number(v.toPrecision(3))).replace(/-/g, "−");
 const X = (t) => LEFT + ((t - from) / (to - from)) * (width - LEFT - RIGHT);
 const T = (x) => from + ((x - LEFT) / (width - LEFT - RIGHT)) * (to - from);
 
-function ticks(low, high, count) {
-  const raw = (high - low) / count, size = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((m) => m * size).find((s) => s >= raw), found = [];
-  for (let i = Math.ceil(low / step); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(12)));
-  return found;
-}
 // The first index of sorted `times` that is not before `t`.
 function place(times, t) {
   let low = 0, high = times.length;

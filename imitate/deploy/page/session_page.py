@@ -21,6 +21,7 @@ from imitate.deploy.page.verdict import findings, first_look, headline_words, ou
 from imitate.deploy.page.videos import video_section
 from imitate.page import (
     Html,
+    drawing,
     facts,
     headline,
     outcome_strip,
@@ -58,7 +59,7 @@ def write_session_page(folder: Path) -> Path:
     ]
     shown = [part for part in parts if part is not None]
     title = f"Session {recording.folder.resolve().name}"
-    style, scripts = _asset("page_session.css"), [_asset("page_timeline.js")]
+    style, scripts = _asset("page_session.css"), [drawing(), _asset("page_timeline.js")]
     return write_whole(folder / PAGE, render(title, *shown, style=style, scripts=scripts))
 
 
