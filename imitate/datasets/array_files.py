@@ -4,6 +4,7 @@ Written without zarr, because an append has to decide what reaches the disk befo
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import numpy as np
 from numcodecs import Blosc  # type: ignore[import-untyped]
 
 from imitate.datasets.durable import sync_folder, write_durably
+from imitate.datasets.image_chunks import ImageCodec, join, split
 from imitate.types import ArraySpec
 
 # Small enough that rewriting the last chunk is cheap, large enough that zstd and the file system work well.
 STATE_CHUNK_BYTES, IMAGE_CHUNK_BYTES = 128 * 1024, 512 * 1024
+# Before encoding, and about a tenth of it after: an append rewrites one of them.
+ENCODED_CHUNK_BYTES = 8 * 2**20
 ENDS_PER_CHUNK = 1024
 
 
@@ -29,6 +33,29 @@ def create_array(folder: Path, array: ArraySpec) -> None:
 def create_ends(folder: Path) -> None:
     """Write the header of an empty episode_ends (0,) int64."""
     _create(folder, (), np.dtype(np.int64), ENDS_PER_CHUNK, None)
+
+
+def create_images(folder: Path, array: ArraySpec) -> None:
+    """Write the header of an empty array (0, H, W, 3) of images that are encoded one by one."""
+    rows = max(1, ENCODED_CHUNK_BYTES // array.size)
+    codec = ImageCodec((rows, *array.shape))
+    _create(folder, array.shape, np.dtype(np.uint8), rows, codec.get_config())
+
+
+def append_images(folder: Path, start: int, images: Sequence[bytes]) -> None:
+    """Make the array `start` images followed by the encoded `images`, in the order of `append_rows`.
+
+    What is there already is copied as it is: no image is ever encoded twice.
+    """
+    header = json.loads((folder / ".zarray").read_text())
+    size, end = header["chunks"][0], start + len(images)
+    for number in range(start // size, -(-end // size)):
+        first = number * size
+        file = folder / f"{number}.0.0.0"
+        kept = split(file.read_bytes())[: start - first] if first < start else []
+        fresh = images[max(first, start) - start : first + size - start]
+        write_durably(file, join([*kept, *fresh]))
+    _grow(folder, header, end)
 
 
 def append_rows(folder: Path, start: int, rows: np.ndarray) -> None:
@@ -50,10 +77,14 @@ def append_rows(folder: Path, start: int, rows: np.ndarray) -> None:
         fresh = rows[max(first, start) - start : first + size - start]
         chunk[max(first, start) - first :][: len(fresh)] = fresh
         write_durably(file, codec.encode(chunk) if codec else chunk.tobytes())
+    _grow(folder, header, end)
+
+
+def _grow(folder: Path, header: dict[str, Any], end: int) -> None:
+    """Make the chunks that were written count: the array has `end` rows."""
     sync_folder(folder)
-    write_durably(
-        folder / ".zarray", json.dumps(header | {"shape": [end, *rows.shape[1:]]}, indent=4).encode()
-    )
+    grown = header | {"shape": [end, *header["shape"][1:]]}
+    write_durably(folder / ".zarray", json.dumps(grown, indent=4).encode())
     sync_folder(folder)
 
 

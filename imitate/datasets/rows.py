@@ -32,15 +32,23 @@ class MemoryRows:
 
 
 class StoredRows:
-    """An array left on disk: each batch reads the chunks it needs, each row once."""
+    """An array left on disk: each batch reads what it needs, each row once.
+
+    Images are decoded straight into the batch, in memory that a GPU can copy from where there is one.
+    """
 
     def __init__(self, array: StoredArray) -> None:
         self._array = array
 
     def take(self, rows: np.ndarray) -> Tensor:
         """Gather (B, T) -> (B, T, …)."""
-        unique, inverse = np.unique(rows, return_inverse=True)
-        return as_tensor(self._array[unique][inverse.reshape(rows.shape)])
+        if self._array.dtype != np.uint8:
+            unique, inverse = np.unique(rows, return_inverse=True)
+            return as_tensor(self._array[unique][inverse.reshape(rows.shape)])
+        shape = (rows.size, *self._array.shape[1:])
+        taken = torch.empty(shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
+        self._array.read_into(rows.reshape(-1), taken.numpy())
+        return taken.view(*rows.shape, *shape[1:])
 
 
 def open_rows(store: EpisodeStore, names: list[str], memory_gib: float) -> dict[str, Rows]:

@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -25,15 +25,17 @@ import numpy as np
 import zarr
 from zarr.storage import LocalStore
 
-from imitate.datasets.array_files import append_rows, create_array, create_ends
+from imitate.datasets.array_files import append_images, append_rows, create_array, create_ends, create_images
 from imitate.datasets.durable import WriterLock, sync_folder, write_durably
 from imitate.datasets.episode_store import ACTION, EpisodeRecord, EpisodeStore, arrays_digest, canonical_json
-from imitate.datasets.zarr_files import read_header, require_chunks, require_increasing
+from imitate.datasets.image_array import ImageArray, decode_all, encode_all
+from imitate.datasets.image_chunks import ImageCodec, Storage, is_encoded
+from imitate.datasets.store_files import ATTRIBUTE as ATTRIBUTE
+from imitate.datasets.store_files import FORMAT, read_attributes, read_committed, require_rows
+from imitate.datasets.stored_array import StoredArray
 from imitate.errors import DataError, SpecError
 from imitate.types import DataSpec, Episode
 
-ATTRIBUTE = "imitate"
-FORMAT = 1
 NAME = re.compile(r"[A-Za-z0-9_][\w.\-]*")
 
 
@@ -49,10 +51,12 @@ class DemoStore(EpisodeStore):
         spec: DataSpec,
         source: str = "",
         metadata: Mapping[str, Any] | None = None,
+        storage: Storage = "lossless",
     ) -> Self:
         """Make an empty store at `path`, whole or not at all.
 
-        Raises DataError where `path` exists, SpecError for a spec whose names cannot name arrays.
+        With `storage` "jpeg", camera images of more than 64 px are kept as JPEG, each by itself. Raises
+        DataError where `path` exists, SpecError for a spec whose names cannot name arrays.
         """
         path = Path(path)
         if path.exists():
@@ -61,7 +65,7 @@ class DemoStore(EpisodeStore):
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
-            _write_empty(unfinished, spec, source, dict(metadata or {}))
+            _write_empty(unfinished, spec, source, dict(metadata or {}), storage)
             unfinished.chmod(0o755)
             os.replace(unfinished, path)  # noqa: PTH105
         except BaseException:
@@ -73,14 +77,14 @@ class DemoStore(EpisodeStore):
     def open(cls, path: str | Path) -> Self:
         """Open the store at `path`; raises DataError saying which file is missing or damaged."""
         path = Path(path)
-        described = _read_attributes(path)
+        described = read_attributes(path)
         try:
             spec = DataSpec.from_json(described["spec"])
         except (KeyError, SpecError) as error:
             raise DataError(f"{path}/.zattrs: {error}; copy the store again") from error
-        ends, records = _read_committed(path)
+        ends, records = read_committed(path)
         for name in _names(spec):
-            _require_rows(path / "data" / name, int(ends[-1]) if len(ends) else 0)
+            require_rows(path / "data" / name, int(ends[-1]) if len(ends) else 0)
         return cls(
             path,
             spec,
@@ -90,20 +94,42 @@ class DemoStore(EpisodeStore):
             metadata=described.get("metadata"),
         )
 
-    def append(self, episode: Episode) -> None:
+    def array(self, name: str) -> StoredArray:
+        """The array (N, …) of an observation or of "action"; raises DataError for an absent name."""
+        array = super().array(name)
+        if not self._encodes(name):
+            return array
+        where, folder = f"{self.path}/data/{name}", self.path / "data" / name
+        return ImageArray(self._raw_array(name), self.steps, self._array_spec(name), where, folder)
+
+    def append(self, episode: Episode, encoded: Mapping[str, Sequence[bytes]] | None = None) -> None:
         """Add `episode`; when this returns it is on the disk, and until then the store is as before.
 
-        The first append takes the writer's lock, which `close` or the end of the process gives back.
-        Raises SpecError where the arrays do not fit the spec, DataError for an id that is there already
-        or while another process writes.
+        Images that this store keeps as JPEG are encoded here, unless `encoded` has the JPEG files that they
+        were decoded from: those are taken as they are. The first append takes the writer's lock, which
+        `close` or the end of the process gives back. Raises SpecError where the arrays do not fit the
+        spec, DataError for an id that is there already, for damaged JPEG files, or while another process
+        writes.
         """
         arrays = self._fitting_arrays(episode)
         self._claim()
-        record = self._new_record(episode, arrays)
+        images = self._encoded(arrays, encoded or {}, episode.id)
+        delivered = {name: decode_all(files, self._array_spec(name).shape) for name, files in images.items()}
+        record = self._new_record(episode, {**arrays, **delivered})
         for name, rows in arrays.items():
-            append_rows(self.path / "data" / name, self.steps, rows)
+            if name in images:
+                append_images(self.path / "data" / name, self.steps, images[name])
+            else:
+                append_rows(self.path / "data" / name, self.steps, rows)
         self._write_record(record)
         self._commit(record)
+
+    def encoded(self, index: int) -> dict[str, list[bytes]]:
+        """The JPEG files of episode `index`, by array, for `append` to another store."""
+        stop = int(self._ends[self._checked_index(index)])
+        arrays = {name: self.array(name) for name in self.keys}
+        images = {name: array for name, array in arrays.items() if isinstance(array, ImageArray)}
+        return {name: array.encoded(stop - self.record(index).steps, stop) for name, array in images.items()}
 
     def close(self) -> None:
         """Give the writer's lock back; a later append takes it again."""
@@ -117,8 +143,25 @@ class DemoStore(EpisodeStore):
         if self._lock is not None:
             return
         lock = WriterLock(self.path)
-        self._ends, self._records = _read_committed(self.path)
+        self._ends, self._records = read_committed(self.path)
         self._lock = lock
+
+    def _encodes(self, name: str) -> bool:
+        return isinstance(self._raw_array(name).metadata.compressor, ImageCodec)
+
+    def _encoded(
+        self, arrays: Mapping[str, np.ndarray], given: Mapping[str, Sequence[bytes]], episode: str
+    ) -> dict[str, Sequence[bytes]]:
+        images: dict[str, Sequence[bytes]] = {}
+        for name, rows in arrays.items():
+            if self._encodes(name):
+                images[name] = given[name] if name in given else encode_all(rows)
+                if len(images[name]) != len(rows):
+                    raise DataError(
+                        f"{self.path}: {name!r} of episode {episode!r} has {len(images[name])} encoded "
+                        f"images, expected {len(rows)}"
+                    )
+        return images
 
     def _fitting_arrays(self, episode: Episode) -> dict[str, np.ndarray]:
         if set(episode.obs) != set(self.spec.obs):
@@ -196,7 +239,7 @@ def _require_storable(spec: DataSpec) -> None:
             raise SpecError(f"{name!r} has dtype {array.dtype}, expected numbers")
 
 
-def _write_empty(path: Path, spec: DataSpec, source: str, metadata: dict[str, Any]) -> None:
+def _write_empty(path: Path, spec: DataSpec, source: str, metadata: dict[str, Any], storage: Storage) -> None:
     described = {"format": FORMAT, "spec": spec.to_json(), "source": source, "metadata": metadata}
     for folder in (path, path / "data", path / "meta"):
         folder.mkdir(exist_ok=True)
@@ -204,53 +247,9 @@ def _write_empty(path: Path, spec: DataSpec, source: str, metadata: dict[str, An
     write_durably(path / ".zattrs", json.dumps({ATTRIBUTE: described}, indent=4).encode())
     write_durably(path / "meta/episodes.jsonl", b"")
     for name in _names(spec):
-        create_array(path / "data" / name, spec.action if name == ACTION else spec.obs[name])
+        array = spec.action if name == ACTION else spec.obs[name]
+        make = create_images if name != ACTION and is_encoded(name, array, storage) else create_array
+        make(path / "data" / name, array)
     create_ends(path / "meta/episode_ends")
     for folder in (path, path / "data", path / "meta"):
         sync_folder(folder)
-
-
-def _read_attributes(path: Path) -> dict[str, Any]:
-    try:
-        attributes = json.loads((path / ".zattrs").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}/.zattrs is missing or damaged ({error}); copy the store again") from error
-    described = attributes.get(ATTRIBUTE) if isinstance(attributes, dict) else None
-    if not isinstance(described, dict):
-        raise DataError(f"{path} is not a store of imitate; run  imitate import src={path} out=demos.zarr")
-    if described.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: store format {described.get('format')}, expected {FORMAT}; update imitate to read it"
-        )
-    return described
-
-
-def _read_committed(path: Path) -> tuple[np.ndarray, list[EpisodeRecord]]:
-    """episode_ends and the records of the episodes that count."""
-    folder = path / "meta/episode_ends"
-    header = read_header(folder, str(folder))
-    require_chunks(folder, header, header["shape"][0], str(folder))
-    ends = np.asarray(zarr.open_array(LocalStore(folder), mode="r", zarr_format=2)[:])
-    require_increasing(ends, str(folder))
-    records = _read_records(path / "meta/episodes.jsonl", len(ends))
-    found = [record.steps for record in records]
-    if found != np.diff(ends, prepend=0).tolist():
-        raise DataError(f"{path}/meta: episodes.jsonl and episode_ends disagree; copy the store again")
-    return ends.astype(np.int64), records
-
-
-def _read_records(path: Path, count: int) -> list[EpisodeRecord]:
-    try:
-        lines = path.read_bytes().splitlines()[:count]
-        if len(lines) < count:
-            raise DataError(f"{path} has {len(lines)} lines, expected {count}; copy the store again")
-        return [EpisodeRecord(**json.loads(line)) for line in lines]
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); copy the store again") from error
-
-
-def _require_rows(folder: Path, steps: int) -> None:
-    header = read_header(folder, str(folder))
-    if header["shape"][0] < steps:
-        raise DataError(f"{folder} has {header['shape'][0]} rows, expected {steps}; copy the store again")
-    require_chunks(folder, header, steps, str(folder))

@@ -52,6 +52,11 @@ class StoredArray:
             raise DataError(f"{self._where}: {self._damaged_chunk(error)}") from error
         return self._delivered(np.asarray(values))
 
+    def read_into(self, rows: np.ndarray, out: np.ndarray) -> None:
+        """Read the rows `rows` (n,) into `out` (n, …), each once."""
+        unique, inverse = np.unique(rows, return_inverse=True)
+        np.take(self[unique], inverse, axis=0, out=out, mode="clip")
+
     def _delivered(self, values: np.ndarray) -> np.ndarray:
         values = values.reshape(len(values), *self._spec.shape)
         if values.dtype == self.dtype:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from imitate.datasets.image_chunks import CODEC_ID, HEAD, read_head
 from imitate.errors import DataError
 
 Node = Path | zipfile.Path
@@ -70,6 +71,13 @@ def _require_whole(chunk: Node, header: dict[str, Any], where: str) -> None:
             expected = max(
                 16, int.from_bytes(file.read(16)[12:16], "little")
             )  # bytes 12..15: compressed size
+    elif header["compressor"] and header["compressor"]["id"] == CODEC_ID:
+        with chunk.open("rb") as file:
+            start = file.read(HEAD.size)
+        try:
+            expected = read_head(start)[1]
+        except ValueError as error:
+            raise DataError(f"{where}: {error}; copy the dataset again") from error
     else:
         return
     size = chunk.stat().st_size if isinstance(chunk, Path) else chunk.root.getinfo(chunk.at).file_size
