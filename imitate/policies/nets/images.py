@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imitate.errors import ConfigError, SpecError, nearest
+from imitate.policies.nets.augmentation import central_crop, jitter, random_crop, visible
 from imitate.policies.nets.image_weights import read_weights
 from imitate.policies.nets.torchvision_import import import_torchvision
 from imitate.types import ArraySpec
@@ -45,6 +46,11 @@ class ImageConfig:
         they are.
     crop: share of either side that is cut out, at a random place in training and in the middle when acting;
         1 takes all.
+    jitter: by how much brightness, contrast and saturation are changed in training, each by a random factor
+        of 1 ± jitter; 0 leaves colours alone. All frames of a window get the same crop and the same factors.
+    masked: cameras of which a fixed part is hidden, in training and when acting; such as those in the hand,
+        which see a gripper that looks different elsewhere (Kim et al., arXiv 2307.05959).
+    mask: that part: top, left, bottom and right edge as shares of height and width.
     norm: of resnet18; frozen_batch keeps the statistics of given weights and needs them.
     keypoints: heat maps of resnet18, each of which gives the place it looks at.
     features: how many numbers a policy gets per image.
@@ -56,6 +62,9 @@ class ImageConfig:
     network: Network = "resnet18"
     resize: tuple[int, int] | None = None
     crop: float = 0.9
+    jitter: float = 0.0
+    masked: tuple[str, ...] = ()
+    mask: tuple[float, float, float, float] = (0.0, 0.0, 0.36, 1.0)
     norm: Norm = "group"
     keypoints: int = 32
     features: int = 64
@@ -74,6 +83,17 @@ class ImageConfig:
                 )
         if not 0.1 <= self.crop <= 1:
             raise ConfigError(f"policy.observation.image.crop is {self.crop}, expected 0.1 to 1")
+        if not 0 <= self.jitter < 1:
+            raise ConfigError(
+                f"policy.observation.image.jitter is {self.jitter}, expected at least 0 and below 1"
+            )
+        if len(self.mask) != 4 or not (
+            0 <= self.mask[0] < self.mask[2] <= 1 and 0 <= self.mask[1] < self.mask[3] <= 1
+        ):
+            raise ConfigError(
+                f"policy.observation.image.mask is {list(self.mask)}, expected [top, left, bottom, right] "
+                "from 0 to 1, the first two below the others"
+            )
         if self.resize is not None and min(self.resize) < 16:
             raise ConfigError(
                 f"policy.observation.image.resize is {list(self.resize)}, expected [height, width] of 16 "
@@ -97,7 +117,8 @@ class ImageConfig:
                 f"{array.shape[1]}, expected more than {RESNET_STRIDE} px, or all that it finds is in one "
                 "place: set policy.observation.image.resize, or network=vit_tiny"
             )
-        return ImageEncoder(self, goal_size if self.film else 0)
+        shown = visible(array.shape[:2], self.mask) if key in self.masked else None
+        return ImageEncoder(self, goal_size if self.film else 0, shown)
 
     def seen(self, array: ArraySpec) -> tuple[int, int]:
         """Height and width in px of what the network gets to see."""
@@ -110,8 +131,9 @@ class ImageEncoder(nn.Module):
 
     mean: Tensor
     std: Tensor
+    shown: Tensor | None
 
-    def __init__(self, config: ImageConfig, goal_size: int) -> None:
+    def __init__(self, config: ImageConfig, goal_size: int, shown: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
         torchvision = import_torchvision("images")
@@ -120,31 +142,29 @@ class ImageEncoder(nn.Module):
         self.out = nn.Linear(self.network.size, config.features)
         for name, value in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(value)[:, None, None], persistent=False)
+        self.register_buffer("shown", shown, persistent=False)
 
     def load_weights(self) -> None:
         """Take over the weights of the file that is named, if any; raises ConfigError if they do not fit."""
         if self.config.weights:
             read_weights(self.config.weights, self.network.body, "policy.observation.image.weights")
 
-    def forward(self, image: Tensor, goal: Tensor) -> Tensor:
-        """Features of the images; see the class. The crop is random in training only."""
+    def forward(self, image: Tensor, goal: Tensor, frames: int = 1) -> Tensor:
+        """Features of the images; see the class. Every `frames` of them are a window and change alike."""
         x = image.movedim(-1, 1).float() / 255
+        if self.shown is not None:
+            x = x * self.shown
         if self.config.resize is not None:
             x = F.interpolate(x, self.config.resize, mode="bilinear", antialias=True)
-        x = (self._crop(x) - self.mean) / self.std
+        x = (self._augmented(x, frames) - self.mean) / self.std
         return self.out(self.network(x, goal))
 
-    def _crop(self, x: Tensor) -> Tensor:
-        height, width = (round(side * self.config.crop) for side in x.shape[2:])
-        room = torch.tensor([x.shape[2] - height, x.shape[3] - width], device=x.device)
+    def _augmented(self, x: Tensor, frames: int) -> Tensor:
+        size = round(x.shape[2] * self.config.crop), round(x.shape[3] * self.config.crop)
         if not self.training:
-            top, left = (room // 2).tolist()
-            return x[:, :, top : top + height, left : left + width]
-        corner = (torch.rand(len(x), 2, device=x.device) * (room + 1)).long()
-        rows = corner[:, :1] + torch.arange(height, device=x.device)
-        columns = corner[:, 1:] + torch.arange(width, device=x.device)
-        at = torch.arange(len(x), device=x.device)[:, None, None]
-        return x.movedim(1, -1)[at, rows[:, :, None], columns[:, None]].movedim(-1, 1)
+            return central_crop(x, size)
+        x = random_crop(x, size, frames)
+        return jitter(x, self.config.jitter, frames) if self.config.jitter else x
 
 
 class ResNet(nn.Module):

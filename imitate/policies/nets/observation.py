@@ -71,13 +71,17 @@ class ObservationConfig:
         """The encoder of `spec`.
 
         Raises SpecError where `spec` observes nothing or images are too small, ConfigError for an unknown
-        goal, MissingExtraError for images without torchvision.
+        goal or camera, MissingExtraError for images without torchvision.
         """
         if not spec.obs:
             raise SpecError("a policy needs at least one observation, found none")
         for key in self.goal:
             if key not in spec.obs:
                 raise ConfigError(f"policy.observation.goal names {key!r}{nearest(key, list(spec.obs))}")
+        cameras = [key for key, array in spec.obs.items() if array.is_image]
+        for key in self.image.masked:
+            if key not in cameras:
+                raise ConfigError(f"policy.observation.image.masked names {key!r}{nearest(key, cameras)}")
         return ObservationEncoder(self, spec, states)
 
 
@@ -118,7 +122,7 @@ class ObservationEncoder(nn.Module):
     def forward(self, state: Tensor, points: Mapping[str, Tensor], obs: Mapping[str, Tensor]) -> Tensor:
         """What the policy sees of (B, To, Ds), of normalised points and of the images in `obs`.
 
-        In training states get noise, images a random crop, and goals are dropped.
+        In training states get noise, images a random crop and other light, and goals are dropped.
         """
         keep = self._kept_goals(state)
         if self.training and self.config.noise:
@@ -140,7 +144,8 @@ class ObservationEncoder(nn.Module):
     def _image(self, key: str, obs: Mapping[str, Tensor], goal: Tensor) -> Tensor:
         """Features (B, To, features) of one camera."""
         rows = obs[key].shape[:2]
-        return self.images[_module(key)](obs[key].flatten(0, 1), goal.flatten(0, 1)).unflatten(0, rows)
+        images = obs[key].flatten(0, 1)
+        return self.images[_module(key)](images, goal.flatten(0, 1), rows[1]).unflatten(0, rows)
 
 
 def _module(key: str) -> str:
