@@ -62,7 +62,9 @@ def train(
         watch = Watch(learner, validation, folder, evaluate, position, logs, signals, bar, progress.say)
         try:
             while (done := watch.before_step()) < 1.0:
-                watch.after_step(learner.step(next(batches), position.step, done))
+                batch = next(batches)
+                watch.meter.fed()
+                watch.after_step(learner.step(batch, position.step, done))
             return watch.finish()
         except NotFiniteError as error:
             raise _explained(error, windows, folder) from error

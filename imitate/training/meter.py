@@ -26,6 +26,7 @@ class Meter:
         self._rows: list[tuple[int, dict[str, Tensor]]] = []
         self._checked = 0
         self._seconds = 0.0
+        self._waited = 0.0
         self._started = time.perf_counter()
 
     def __len__(self) -> int:
@@ -34,6 +35,10 @@ class Meter:
     def start(self) -> None:
         """Begin to time a step."""
         self._started = time.perf_counter()
+
+    def fed(self) -> None:
+        """The batch of the step is there: until now the step waited for it."""
+        self._waited += time.perf_counter() - self._started
 
     def add(self, step: int, scalars: dict[str, Tensor]) -> None:
         """Keep what step number `step` gave."""
@@ -50,10 +55,17 @@ class Meter:
         self._seconds += time.perf_counter() - began
 
     def means(self) -> dict[str, float]:
-        """The mean of every scalar as "train/<name>", and the steps per second without what lay between."""
+        """The mean of every scalar as "train/<name>", and the steps per second without what lay between.
+
+        "train/data_wait" is the share of that time in which the step waited for its batch: at most so long
+        was the device idle for want of data (a GPU may still have been at work on the step before).
+        """
         rows = [row for _, row in self._rows]
         means = {name: float(torch.stack([row[name] for row in rows]).float().mean()) for name in rows[0]}
-        speed = {"train/steps_per_s": len(rows) / self._seconds}
+        speed = {
+            "train/steps_per_s": len(rows) / self._seconds,
+            "train/data_wait": self._waited / self._seconds,
+        }
         return {f"train/{name}": value for name, value in means.items()} | speed
 
 

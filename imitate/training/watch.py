@@ -20,6 +20,9 @@ Evaluate = Callable[[Policy, int], Score]
 
 SHOW_EVERY_S = 0.5
 
+SHOWN_WAIT = 0.05
+"""From this share of the time on, waiting for data is worth a word."""
+
 WARN_FROM = 0.25
 """The share of a run before which a policy's warnings are not heard: every policy begins ignorant."""
 
@@ -141,6 +144,8 @@ class Watch:
         note = f"step {self.position.step}"
         if "train/loss" in recent:
             note += f", loss {recent['train/loss']:.4f}, {recent['train/steps_per_s']:.1f} steps/s"
+        if recent.get("train/data_wait", 0.0) >= SHOWN_WAIT:
+            note += f", {recent['train/data_wait']:.0%} of it waiting for data"
         if self.position.best is not None:
             note += f", best success {self.position.best.success_rate:.2f}"
         done = self.done
