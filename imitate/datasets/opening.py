@@ -13,6 +13,7 @@ from imitate.datasets.session_file import is_mcap
 from imitate.datasets.store import ATTRIBUTE, DemoStore
 from imitate.datasets.views.view import View
 from imitate.datasets.views.view_file import is_view
+from imitate.datasets.zarr_tree import holds_group
 from imitate.errors import DataError, nearest
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -76,13 +77,10 @@ def is_hdf5(path: Path) -> bool:
 
 
 def is_replay_buffer(path: Path) -> bool:
-    """Whether the folder or zip is a zarr group that is not a store of our own."""
+    """Whether the folder or zip is a zarr group (format 2 or 3) that is not a store of our own."""
     if path.is_dir():
-        return (path / ".zgroup").exists() and not holds_our_store(path)
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.rpartition("/")[2] == ".zgroup" for name in archive.namelist())
+        return holds_group(path) and not holds_our_store(path)
+    return path.is_file() and holds_group(path)
 
 
 def holds_our_store(path: Path) -> bool:
@@ -91,12 +89,13 @@ def holds_our_store(path: Path) -> bool:
 
 
 def _open_folder(path: Path) -> EpisodeStore:
-    if (path / "zarr.json").exists():
-        raise DataError(f"{path} is zarr format 3; expected format 2 (write it with zarr_format=2)")
     if (path / "meta" / "info.json").exists():
-        raise DataError(f"{path} is a LeRobot dataset, which this version cannot read yet")
-    if not (path / ".zgroup").exists():
-        raise DataError(f"{path} is no zarr store: .zgroup is missing; expected data/… and meta/episode_ends")
+        raise DataError(f"{path} is a LeRobot dataset; run  imitate import src={path} out=demos.zarr  first")
+    if not holds_group(path):
+        raise DataError(
+            f"{path} is no zarr store: .zgroup is missing (zarr.json in format 3); expected data/… and "
+            f"meta/episode_ends"
+        )
     return DemoStore.open(path) if _is_ours(path) else ReplayBuffer.open(path)
 
 

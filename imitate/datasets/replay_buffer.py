@@ -1,4 +1,4 @@
-"""Diffusion Policy's replay buffers, opened as they are: a zarr v2 folder or a .zarr.zip of one.
+"""Diffusion Policy's replay buffers, opened as they are: a zarr folder or a .zarr.zip of one, format 2 or 3.
 
 Layout: data/<name> (N, …), of which "action" is the action and every other array an observation, and
 meta/episode_ends (E,). Such files say nothing of names, units or rate; those are filled in from the
@@ -6,138 +6,190 @@ environment that the data is used with.
 """
 
 import hashlib
-import zipfile
-from pathlib import Path, PurePosixPath
-from typing import Any, Self
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import zarr
-from zarr.storage import LocalStore, StorePath, ZipStore
 
 from imitate.datasets.episode_store import ACTION, EpisodeRecord, EpisodeStore
+from imitate.datasets.image_layout import ImageLayout, image_layout
 from imitate.datasets.stored_array import StoredArray
-from imitate.datasets.zarr_files import Node, read_header, require_chunks, require_increasing
+from imitate.datasets.zarr_chunks import require_array
+from imitate.datasets.zarr_files import require_increasing
+from imitate.datasets.zarr_headers import ArrayHeader, read_array_header
+from imitate.datasets.zarr_tree import ZarrTree, open_tree
 from imitate.errors import DataError
-from imitate.types import ArraySpec, DataSpec
+from imitate.types import ArraySpec, DataSpec, Episode
+
+ENDS = "meta/episode_ends"
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An array of the buffer: what it holds, how its images are turned, and how many chunks are absent."""
+
+    header: ArrayHeader
+    layout: ImageLayout | None
+    absent: int
+
+    @property
+    def spec(self) -> ArraySpec:
+        if self.layout:
+            return ArraySpec(self.layout.shape, "uint8")
+        return ArraySpec(self.header.shape[1:] or (1,), self.header.dtype.newbyteorder("=").name)
 
 
 class ReplayBuffer(EpisodeStore):
-    """A foreign replay buffer, read only. Float camera images are delivered as uint8."""
+    """A foreign replay buffer, read only. Camera images are delivered as (H, W, 3) uint8."""
 
-    _root: Node
-    _zarr: StorePath
+    _tree: ZarrTree
+    _found: Mapping[str, _Found]
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
         """Open the folder or zip at `path`; raises DataError saying which part is missing or damaged."""
         path = Path(path)
-        root, opened = _open_zip(path) if path.is_file() else (path, StorePath(LocalStore(path)))
-        ends = _read_ends(root, opened, path)
-        headers = _read_headers(root, path, int(ends[-1]) if len(ends) else 0)
-        specs = {name: _array_spec(header) for name, header in headers.items()}
+        tree = open_tree(path)
+        ends = _read_ends(tree)
+        found = _read_arrays(tree, int(ends[-1]) if len(ends) else 0)
+        specs = {name: array.spec for name, array in found.items()}
         action = specs.pop(ACTION)
-        lengths = np.diff(ends, prepend=0)
+        lengths = np.diff(ends.astype(np.int64), prepend=0)
         records = [EpisodeRecord(f"episode_{i}", int(steps)) for i, steps in enumerate(lengths)]
         store = cls(path, DataSpec(specs, action), ends, records, source=path.name)
-        store._root, store._zarr = root, opened
+        store._tree, store._found = tree, found
         return store
 
     def array(self, name: str) -> StoredArray:
         """The array (N, …) of an observation or of "action"; raises DataError for an absent name."""
-        array = super().array(name)
-        raw = self._raw_array(name)
+        array, raw = super().array(name), self._raw_array(name)
+        layout = self._found[name].layout
+        if layout and layout.said:
+            array = _TurnedArray(raw, self.steps, self._array_spec(name), f"{self.path}/data/{name}")
+            array.layout = layout
         if array.dtype == np.uint8 and raw.dtype.kind == "f":
             array.scale = _image_scale(raw)
         return array
 
+    def episodes(self) -> Iterator[Episode]:
+        """All episodes in order; raises DataError where one holds NaN or infinity."""
+        for episode in super().episodes():
+            for name, values in {**episode.obs, ACTION: episode.action}.items():
+                if values.dtype.kind == "f" and not np.isfinite(values).all():
+                    step = int(np.argwhere(~np.isfinite(values))[0][0])
+                    raise DataError(
+                        f"{self.path}/data/{name}: {episode.id} holds NaN or infinity at its step {step}, "
+                        f"expected finite numbers"
+                    )
+            yield episode
+
     def content_hash(self) -> str:
         """sha256 over all files as they are stored, decoding nothing; the same for a folder and its zip."""
         digest = hashlib.sha256()
-        for part in ("data", "meta"):
-            for name, node in _files(self._root / part, part):
-                content = node.read_bytes()
-                digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        for part in ("data/", "meta/"):
+            for name in sorted(name for name in self._tree.sizes if name.startswith(part)):
+                digest.update(f"{name}\0{self._tree.sizes[name]}\0".encode())
+                with self._tree.open(name) as file:
+                    while piece := file.read(2**20):
+                        digest.update(piece)
         return digest.hexdigest()
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """What the files hold and this reader does not deliver, or not as it is stored."""
-        arrays = {name: self.array(name) for name in self.keys}
-        said = [
-            f"the {self._raw_array(name).dtype} numbers of data/{name}: delivered as uint8 images"
-            for name, array in arrays.items()
-            if array.dtype != self._raw_array(name).dtype
-        ]
-        meta = sorted(node.name for node in (self._root / "meta").iterdir() if not node.name.startswith("."))
-        return (*said, *(f"meta/{name}" for name in meta if name != "episode_ends"))
+        said = []
+        for name, found in self._found.items():
+            if found.layout and found.header.dtype != np.uint8:
+                said.append(f"the {found.header.dtype} numbers of data/{name}: delivered as uint8 images")
+            if found.layout and found.layout.said:
+                said.append(f"the images of data/{name} as stored: {found.layout.said}")
+            if found.absent:
+                said.append(
+                    f"{found.absent} chunk files of data/{name}, which are absent: read as the fill value "
+                    f"(zarr writes none for chunks of just that)"
+                )
+        groups = [name for name in self._tree.arrays("data") if name not in self._found]
+        meta = [name for name in self._tree.arrays("meta") if name != "episode_ends"]
+        return (*said, *(f"the group data/{name}" for name in groups), *(f"meta/{name}" for name in meta))
 
     def _open_array(self, name: str) -> zarr.Array:
-        return _open_array(self._zarr, f"data/{name}")
+        return _open_array(self._tree, f"data/{name}")
 
 
-def _open_zip(path: Path) -> tuple[zipfile.Path, StorePath]:
-    try:
-        archive = zipfile.ZipFile(path)
-        inner = min((name for name in archive.namelist() if name.endswith(".zgroup")), key=len, default=None)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{path}: is a truncated or damaged zip ({error}); copy it again") from error
-    if inner is None:
-        raise DataError(f"{path}: this zip holds no zarr group (.zgroup); expected a zipped replay buffer")
-    folder = inner.removesuffix(".zgroup")
-    return zipfile.Path(archive, folder), StorePath(ZipStore(path, mode="r"), folder.rstrip("/"))
+class _TurnedArray(StoredArray):
+    """Images that are stored with other axes or channels."""
+
+    layout: ImageLayout
+
+    def _delivered(self, values: np.ndarray) -> np.ndarray:
+        return super()._delivered(self.layout.deliver(values))
 
 
-def _read_ends(root: Node, opened: StorePath, path: Path) -> np.ndarray:
-    where = f"{path}/meta/episode_ends"
-    if not (root / "meta" / "episode_ends" / ".zarray").exists():
+def _read_ends(tree: ZarrTree) -> np.ndarray:
+    where = f"{tree.path}/{ENDS}"
+    if not tree.files(ENDS):
         raise DataError(
             f"{where} is missing, so this is no replay buffer; expected data/… and meta/episode_ends"
         )
-    header = read_header(root / "meta" / "episode_ends", where)
-    require_chunks(root / "meta" / "episode_ends", header, header["shape"][0], where)
+    header = read_array_header(tree, ENDS)
+    if require_array(tree, ENDS, header, header.shape[0]):
+        raise DataError(f"{where} lacks chunk files, so episodes would end at 0; copy the dataset again")
     try:
-        ends = np.asarray(_open_array(opened, "meta/episode_ends")[:])
+        ends = np.asarray(_open_array(tree, ENDS)[:])
     except Exception as error:
-        raise DataError(f"{where} is damaged ({error}); copy the dataset again") from error
+        text = " ".join(str(error).split())
+        raise DataError(f"{where} is damaged ({text}); copy the dataset again") from error
     require_increasing(ends, where)
     return ends
 
 
-def _read_headers(root: Node, path: Path, steps: int) -> dict[str, dict[str, Any]]:
-    folder = root / "data"
-    if not (folder / ACTION / ".zarray").exists():
-        raise DataError(f"{path}/data/{ACTION} is missing, so there is nothing to imitate")
-    headers = {}
-    for name in sorted(child.name for child in folder.iterdir() if child.is_dir()):
-        where = f"{path}/data/{name}"
-        headers[name] = read_header(folder / name, where)
-        if headers[name]["shape"][0] < steps:
-            rows = headers[name]["shape"][0]
-            raise DataError(f"{path}/meta/episode_ends ends at {steps}, past the {rows} rows of data/{name}")
-        require_chunks(folder / name, headers[name], steps, where)
-    return headers
+def _read_arrays(tree: ZarrTree, steps: int) -> dict[str, _Found]:
+    if not tree.files(f"data/{ACTION}"):
+        raise DataError(f"{tree.path}/data/{ACTION} is missing, so there is nothing to imitate")
+    found = {}
+    for name in tree.arrays("data"):
+        if _is_group(tree, f"data/{name}"):
+            continue
+        header = read_array_header(tree, f"data/{name}")
+        if header.shape[0] < steps:
+            rows = header.shape[0]
+            raise DataError(
+                f"{tree.path}/meta/episode_ends ends at {steps}, past the {rows} rows of data/{name}"
+            )
+        absent = require_array(tree, f"data/{name}", header, steps)
+        if name == ACTION and absent == math.prod(header.grid) and steps:
+            raise DataError(f"{tree.path}/data/{name} has no chunk files at all; copy the dataset again")
+        found[name] = _Found(header, _layout(header), absent)
+    return found
 
 
-def _open_array(root: StorePath, name: str) -> zarr.Array:
-    return zarr.open_array(root.store, path=f"{root.path}/{name}".lstrip("/"), mode="r", zarr_format=2)
+def _is_group(tree: ZarrTree, name: str) -> bool:
+    """Whether a folder in data/ holds arrays in place of being one."""
+    inner = tree.files(name)
+    header = "zarr.json" if tree.zarr_format == 3 else ".zarray"
+    nested = any(part.rpartition("/")[2] == header and "/" in part for part in inner)
+    return nested and (header not in inner or tree.zarr_format == 3)
 
 
-def _array_spec(header: dict[str, Any]) -> ArraySpec:
-    shape = tuple(header["shape"][1:]) or (1,)
-    dtype = np.dtype(header["dtype"])
-    is_image = len(shape) == 3 and shape[2] == 3 and dtype.kind == "f"
-    return ArraySpec(shape, "uint8" if is_image else dtype.newbyteorder("=").name)
+def _layout(header: ArrayHeader) -> ImageLayout | None:
+    """How to deliver images: bytes of 1, 3 or 4 channels, or floats of 3; None for all else."""
+    layout = image_layout(header.shape[1:])
+    if layout is None or header.dtype == np.uint8:
+        return layout
+    return layout if header.dtype.kind == "f" and layout.channels == 3 else None
+
+
+def _open_array(tree: ZarrTree, name: str) -> zarr.Array:
+    root = tree.opened
+    path = f"{root.path}/{name}".lstrip("/")
+    return zarr.open_array(root.store, path=path, mode="r", zarr_format=tree.zarr_format)
 
 
 def _image_scale(raw: zarr.Array) -> float:
     """255 for float images that lie in 0..1, judged by the first chunk; 1 for those in 0..255."""
     first = np.asarray(raw[: raw.chunks[0]])
     return 255.0 if first.size and first.max() <= 1.0 and (first != np.rint(first)).any() else 1.0
-
-
-def _files(folder: Node, name: str) -> list[tuple[str, Node]]:
-    found: list[tuple[str, Node]] = []
-    for child in folder.iterdir():
-        inner = str(PurePosixPath(name, child.name))
-        found += _files(child, inner) if child.is_dir() else [(inner, child)]
-    return sorted(found, key=lambda pair: pair[0])

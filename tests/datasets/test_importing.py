@@ -14,7 +14,6 @@ from imitate.datasets.store import DemoStore
 from imitate.errors import DataError
 from imitate.types import Episode
 
-SHARED = Path(__file__).parents[3] / "shared/data"
 ENV_ARGS = {"env_name": "Lift", "type": 1, "env_kwargs": {"control_freq": 20, "robots": ["Panda"]}}
 
 
@@ -160,13 +159,3 @@ def test_an_interrupted_import_leaves_nothing_and_can_be_repeated(
     (tmp_path / ".copy.zarr.importing").mkdir()  # what kill -9 leaves
     assert import_file(store.path, tmp_path / "copy.zarr").episodes == 4
     assert sorted(child.name for child in tmp_path.iterdir()) == ["copy.zarr", "demos.zarr"]
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="the real recordings are not on this machine")
-@pytest.mark.parametrize(
-    "name", ["robosuite_v14_lift_official/demo.hdf5", "robosuite_v10_panda_demos/door.hdf5"]
-)
-def test_raw_robosuite_recordings_say_what_to_do(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DataError, match=r"raw robosuite recording.*dataset_states_to_obs"):
-        import_file(SHARED / name, tmp_path / "out.zarr")
-    assert not list(tmp_path.iterdir())

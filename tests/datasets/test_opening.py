@@ -174,7 +174,7 @@ def test_other_things_are_told_apart(tmp_path: Path, buffer: Path) -> None:
         "empty": r"\.zgroup is missing",
         "d.hdf5": "imitate import",
         "x.zip": "holds no zarr group",
-        "three.zarr": "zarr format 3",
+        "three.zarr": "meta/episode_ends is missing",
         "reply.zarr": r"does not exist \(did you mean 'replay.zarr'\?\)",
         "nowhere/deep/replay.zarr": "nowhere does not exist",
     }.items():
