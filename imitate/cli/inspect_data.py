@@ -1,28 +1,43 @@
-"""imitate inspect: what a store of demonstrations holds.
+"""imitate inspect: what a data set of any format holds.
 
     imitate inspect data.path=demos.zarr
-    imitate inspect data.path=demos.zarr verify=true
+    imitate inspect data.path=low_dim.hdf5 out=page.html
+    imitate inspect data.path=lerobot_folder viewer=true          also --viewer, or viewer=demos.rrd
 
-shows episodes, steps, every array with its units and range, and the content hash that keep-lists and
-checkpoints refer to. Reads stores of imitate and Diffusion Policy's replay buffers.
+reads stores of imitate, replay buffers and every format that can be imported, without importing it, and shows
+episodes, steps, every array with its units, and what each dimension does. The page shows the same with
+pictures, short videos, histograms, and actions and observations over time; it opens offline. Of a large data
+set a part is read, and it says which.
 
 Keys:
-    data.path    the store
+    data.path    a file or folder of any format; docs/datasets.md lists those there are
+    out          the .html page to write
+    viewer       true opens the shown episodes in Rerun; a name that ends in .rrd writes its recording instead
+    episodes     at most so many are read; null for as many as are read quickly
+    topics       of a recorded bag: the YAML that says which topics are observations and actions
     verify       read every number and, in stores of imitate, compare it with what was written
 """
 
+import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from imitate.cli.command import Outcome
-from imitate.datasets.episode_store import ACTION, EpisodeStore
+from imitate.cli.inspect_table import table_lines
+from imitate.datasets.episode_store import EpisodeStore
+from imitate.datasets.formats import Foreign, ReadOptions
+from imitate.datasets.importing import read_foreign
 from imitate.datasets.loader import DataConfig
-from imitate.datasets.opening import open_store
-from imitate.errors import DataError
+from imitate.errors import ConfigError
+from imitate.inspection.facts import outcomes
+from imitate.inspection.gallery import Gallery
+from imitate.inspection.page import inspection_page
+from imitate.inspection.rerun_log import RerunLog, require_viewer
+from imitate.inspection.survey import SHOWN, Survey, Visit, survey
+from imitate.page import require_page, write_whole
 from imitate.progress import Progress
-from imitate.types import ArraySpec
 
 
 @dataclass(frozen=True)
@@ -30,66 +45,93 @@ class InspectCommand:
     """The settings of `imitate inspect`; see the module."""
 
     data: DataConfig
+    out: str | None
+    viewer: bool | str
+    episodes: int | None
+    topics: str | None
     verify: bool
 
+    def __post_init__(self) -> None:
+        if self.episodes is not None and self.episodes < 1:
+            raise ConfigError(f"episodes is {self.episodes}, expected at least 1, or null")
+
     def run(self, progress: Progress) -> Outcome:
-        """Open the store and describe it."""
-        store = open_store(self.data.path)
-        if not len(store):
-            raise DataError(f"{self.data.path}: holds no episodes yet")
-        if self.verify:
-            with progress.task("check", len(store), "episodes") as task:
-                for index in range(len(store)):
-                    store.verify(index)
-                    task.advance()
-        return Outcome(_json(store), _lines(store, self.verify))
+        """Read as much as was asked for; write the page and open the viewer where that was asked for."""
+        out = Path(self.out) if self.out else None
+        if out:
+            require_page(out)
+        if self.viewer:
+            require_viewer(self.viewer)
+        path = Path(self.data.path)
+        options = ReadOptions(topics=Path(self.topics) if self.topics else None)
+        with ExitStack() as stack:
+            foreign, title = read_foreign(path, options)
+            if isinstance(foreign, EpisodeStore):
+                stack.enter_context(foreign)
+            if self.verify:
+                _verify(foreign, progress)
+            gallery, visits = None, list[Visit]()
+            if out:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="imitate-inspect-"))
+                gallery = Gallery(
+                    Path(folder), foreign.spec, min(len(foreign), self.episodes or SHOWN, SHOWN)
+                )
+                visits.append(gallery.add)
+            if self.viewer:
+                visits.append(stack.enter_context(RerunLog(foreign.spec, path.name, self.viewer)).add)
+            found = survey(foreign, path, title, self.episodes, progress, visits)
+            if out and gallery:
+                write_whole(out, inspection_page(found, gallery, out))
+        return self._outcome(found)
+
+    def _outcome(self, found: Survey) -> Outcome:
+        content, lines = _json(found), table_lines(found, self.verify)
+        if self.out:
+            content["page"] = self.out
+            lines.append(f"page      {self.out}")
+        if isinstance(self.viewer, str):
+            content["recording"] = self.viewer
+            lines.append(f"recording {self.viewer}")
+        return Outcome(content, lines)
 
 
-def _json(store: EpisodeStore) -> dict[str, Any]:
-    lengths = np.diff(store.episode_ends, prepend=0)
+def _verify(foreign: Foreign, progress: Progress) -> None:
+    """Read everything; raises DataError for what cannot be read or is not what was written."""
+    with progress.task("check", len(foreign), "episodes") as task:
+        if isinstance(foreign, EpisodeStore):
+            for index in range(len(foreign)):
+                foreign.verify(index)
+                task.advance()
+            return
+        for _ in foreign.episodes():
+            task.advance()
+
+
+def _json(found: Survey) -> dict[str, Any]:
+    steps = [record.steps for record in found.records.values()]
     return {
-        "path": str(store.path),
-        "episodes": len(store),
-        "steps": store.steps,
-        "steps_per_episode": [int(lengths.min()), int(lengths.max())],
-        **_outcomes(store),
-        "source": store.source,
-        "metadata": dict(store.metadata),
-        "spec": store.spec.to_json(),
-        "hash": store.content_hash(),
+        "path": str(found.path),
+        "format": found.title,
+        "episodes": found.episodes,
+        "episodes_read": len(found.read),
+        "steps": found.steps,
+        "steps_per_episode": [min(steps), max(steps)],
+        **outcomes(found),
+        "source": found.source,
+        "metadata": dict(found.metadata),
+        "spec": found.spec.to_json(),
+        "hash": found.data_hash,
+        "left_out": list(found.left_out),
+        "dimensions": {
+            key: [
+                {"name": one.name, "unit": one.unit}
+                | {field: _number(getattr(one, field)) for field in ("min", "max", "mean", "std")}
+                for one in ranges
+            ]
+            for key, ranges in found.dimensions.items()
+        },
     }
 
 
-def _outcomes(store: EpisodeStore) -> dict[str, int]:
-    judged = [store.record(index).success for index in range(len(store))]
-    return {"successes": judged.count(True), "failures": judged.count(False), "unjudged": judged.count(None)}
-
-
-def _lines(store: EpisodeStore, verified: bool) -> list[str]:
-    found = _json(store)
-    low, high = found["steps_per_episode"]
-    rate = f"{store.spec.rate_hz:g} Hz" if store.spec.rate_hz else "rate unknown"
-    arrays = {**store.spec.obs, ACTION: store.spec.action}
-    width = max(map(len, arrays))
-    return [
-        f"{store.path}  {store.source}",
-        f"episodes  {len(store)} of {low} to {high} steps, {store.steps} steps in all, {rate}",
-        f"outcome   {found['successes']} successes, {found['failures']} failures, "
-        f"{found['unjudged']} not judged",
-        *(f"{key:<{width}}  {_described(array)}" for key, array in arrays.items()),
-        f"hash      {found['hash']}" + ("  (every episode was read back)" if verified else ""),
-    ]
-
-
-def _described(array: ArraySpec) -> str:
-    shape = " × ".join(map(str, array.shape))
-    if array.is_image:
-        return f"{shape} {array.dtype} image"
-    names = array.names or tuple(str(index) for index in range(array.size))
-    if not array.units:
-        return f"{shape} {array.dtype}, units unknown" + (
-            f": {', '.join(array.names)}" if array.names else ""
-        )
-    return f"{shape} {array.dtype}: " + ", ".join(
-        f"{name} [{unit}]" for name, unit in zip(names, array.units, strict=True)
-    )
+def _number(value: float) -> float | None:
+    return value if value == value and abs(value) != float("inf") else None

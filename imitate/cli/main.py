@@ -17,6 +17,8 @@ from imitate import __version__
 from imitate.errors import ImitateError, nearest
 
 FLAGS = ("--help", "-h", "--json", "--version")
+VIEWER = "--viewer"
+"""Another way to say viewer=true, or viewer=FILE.rrd."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    arguments = [_as_setting(a) for a in arguments]
     flags = [a for a in arguments if a.startswith("-")]
     unknown = [flag for flag in flags if flag not in FLAGS]
     if unknown:
@@ -68,6 +71,11 @@ def _run(arguments: list[str]) -> int:
     outcome = compose(verb, overrides).run(progress_for_stderr())
     print(json.dumps(outcome.json) if "--json" in flags else "\n".join(outcome.lines), flush=True)
     return 0
+
+
+def _as_setting(argument: str) -> str:
+    name, _, value = argument.partition("=")
+    return f"viewer={value or 'true'}" if name == VIEWER else argument
 
 
 def _joined(words: list[str], known: Collection[str]) -> list[str]:

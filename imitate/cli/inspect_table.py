@@ -1,0 +1,83 @@
+"""What `imitate inspect` prints: facts in lines, and a table of every dimension."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from imitate.datasets.episode_store import ACTION
+from imitate.inspection.facts import outcome_words, rate_words, remarks_on, sample_words, timing_words
+from imitate.inspection.reading import all_specs
+from imitate.inspection.survey import Survey
+from imitate.page import amount
+from imitate.types import ArraySpec
+
+HEAD = ("", "unit", "min", "max", "mean", "std", "")
+MAX_ROWS = 64
+"""Dimensions of one array that are printed."""
+
+
+def table_lines(found: Survey, verified: bool) -> list[str]:
+    """Everything, as lines of text."""
+    steps = [record.steps for record in found.records.values()]
+    total = f"{found.steps} steps in all" if found.steps is not None else "as far as they were read"
+    lines = [
+        f"{found.path}  {found.title}{f', {found.source}' if found.source else ''}",
+        f"episodes  {found.episodes} of {min(steps)} to {max(steps)} steps, {total}, {rate_words(found)}",
+        f"outcome   {outcome_words(found)}",
+    ]
+    if timed := timing_words(found):
+        lines.append(f"stamps    {timed}")
+    lines.append(f"hash      {found.data_hash or 'none before it is imported'}{_checked(verified)}")
+    lines += [f"left out  {text}" for text in found.left_out]
+    if not found.is_complete:
+        lines.append(
+            f"read      {sample_words(found)} (episodes=… reads more); the numbers below are of those"
+        )
+    specs = all_specs(found.spec)
+    width = max(map(len, specs))
+    lines += ["", *(f"{key:<{width}}  {_shape(spec)}" for key, spec in specs.items() if spec.is_image)]
+    return lines + _dimensions(found) + _wide(found)
+
+
+def _checked(verified: bool) -> str:
+    return "  (every episode was read back)" if verified else ""
+
+
+def _shape(spec: ArraySpec) -> str:
+    shape = " × ".join(map(str, spec.shape))
+    return f"{shape} {spec.dtype}{' image' if spec.is_image else ''}"
+
+
+def _dimensions(found: Survey) -> list[str]:
+    """One table of all arrays, the action last as in the store."""
+    rows: list[Sequence[str]] = [HEAD]
+    specs = all_specs(found.spec)
+    for key in sorted(found.dimensions, key=lambda name: name == ACTION):
+        rows.append((f"{key}  {_shape(specs[key])}", *[""] * 6))
+        for one in found.dimensions[key][:MAX_ROWS]:
+            numbers = [amount(value) for value in (one.min, one.max, one.mean, one.std)]
+            rows.append((f"  {one.name}", one.unit or "–", *numbers, ", ".join(remarks_on(one))))
+        more = len(found.dimensions[key]) - MAX_ROWS
+        if more > 0:
+            rows.append((f"  and {more} more", *[""] * 6))
+    named = [max(len(row[column]) for row in rows if row[1]) for column in range(len(HEAD))]
+    return [_aligned(row, named) for row in rows]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [
+        f"{cell:>{width}}" if 2 <= column <= 5 else f"{cell:<{width}}"
+        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    return "  ".join(cells).rstrip()
+
+
+def _wide(found: Survey) -> list[str]:
+    lines = []
+    for key, values in found.wide.items():
+        known = values[np.isfinite(values)]
+        span = (
+            f"{amount(float(known.min()))} … {amount(float(known.max()))}" if len(known) else "nothing finite"
+        )
+        lines.append(f"{key}  {_shape(all_specs(found.spec)[key])}: {span} in a few steps")
+    return lines

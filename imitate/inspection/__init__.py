@@ -1,0 +1,1 @@
+"""Looking at demonstrations of any format: facts, a page that opens offline, and a recording for Rerun."""
