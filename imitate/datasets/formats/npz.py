@@ -21,6 +21,7 @@ import numpy as np
 from imitate.datasets.formats import Format, ReadOptions
 from imitate.datasets.formats.npz_episodes import Layout, find_layout
 from imitate.datasets.formats.npz_file import Member, NpzFile, Rows, holds_arrays, open_npz
+from imitate.datasets.image_layout import ImageLayout, image_layout
 from imitate.errors import DataError
 from imitate.types import ArraySpec, DataSpec, Episode
 
@@ -50,7 +51,13 @@ class NpzDemos:
     def left_out(self) -> tuple[str, ...]:
         """Arrays that are no action, observation or known fact, and files of another kind, each once."""
         said = dict.fromkeys(item for _, layout in self.files for item in layout.left_out)
-        return (*said, *(f"the file {name}" for name in self.others))
+        turned = dict.fromkeys(
+            f"the images {member}: {image.said}"
+            for _, layout in self.files
+            for member in layout.arrays.values()
+            if (image := _image_layout(member)) and image.said
+        )
+        return (*said, *turned, *(f"the file {name}" for name in self.others))
 
     def __len__(self) -> int:
         return sum(len(layout.lengths) for _, layout in self.files)
@@ -105,15 +112,12 @@ def _spec(layout: Layout) -> DataSpec:
 
 
 def _array_spec(member: Member) -> ArraySpec:
-    shape = member.row_shape
-    return ArraySpec(
-        (*shape[1:], 3) if _channels_first(member) else shape, member.dtype.newbyteorder("=").name
-    )
+    layout = _image_layout(member)
+    return ArraySpec(layout.shape if layout else member.row_shape, member.dtype.newbyteorder("=").name)
 
 
-def _channels_first(member: Member) -> bool:
-    shape = member.row_shape
-    return member.dtype == np.uint8 and len(shape) == 3 and shape[0] == 3 and shape[2] != 3
+def _image_layout(member: Member) -> ImageLayout | None:
+    return image_layout(member.row_shape) if member.dtype == np.uint8 else None
 
 
 def _words(spec: DataSpec) -> str:
@@ -129,7 +133,8 @@ def _array(rows: Rows, steps: int, index: int) -> np.ndarray:
         raise DataError(
             f"{rows.where} holds NaN or infinity at step {step} of episode {index}; repair that episode"
         )
-    return values.transpose(0, 2, 3, 1) if _channels_first(rows.member) else values
+    layout = _image_layout(rows.member)
+    return layout.deliver(values) if layout else values
 
 
 def _is_npz(path: Path) -> bool:

@@ -49,7 +49,7 @@ def find_layout(file: NpzFile) -> Layout:
     seen = [name for name in file.members if _is_observation(name, file.members[name], rows)]
     if not seen:
         raise DataError(f"{file.path} holds no observations: no other array has {rows} rows; {_found(file)}")
-    named = {"action": action, **{_name(name): name for name in seen}}
+    named = {"action": action, **{array_name(name): name for name in seen}}
     if len(named) <= len(seen):
         raise DataError(f"{file.path}: two arrays get the same name; {_found(file)}")
     facts, common = _facts(file, len(ends), rows)
@@ -89,10 +89,6 @@ def _is_observation(name: str, member: Member, rows: int) -> bool:
     known = (*ACTIONS, *BOUNDARIES, *SUCCESS)
     fits = member.is_numbers and member.shape[:1] == (rows,) and 0 not in member.shape
     return fits and name not in known and not name.startswith(NOT_SEEN)
-
-
-def _name(stored: str) -> str:
-    return "observation.action" if stored == "action" else array_name(stored)
 
 
 def _ends(file: NpzFile, rows: int) -> np.ndarray:

@@ -183,8 +183,8 @@ def _left_out(declared: Declared, kept: set[str], actions: list[str], held: set[
         if name not in MARKS
     ]
     said += [
-        f"the fourth channel of {STEPS}{name}"
+        f"the fourth channel (alpha) of {STEPS}{name}"
         for name in sorted(kept)
-        if declared.steps[name].kind == IMAGE and declared.steps[name].shape[2:] == (4,)
+        if declared.steps[name].dtype == "uint8" and declared.steps[name].shape[2:] == (4,)
     ]
     return tuple(said)

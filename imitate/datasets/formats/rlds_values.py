@@ -9,11 +9,12 @@ from imitate.datasets.formats.proportion import require_proportion
 from imitate.datasets.formats.rlds_features import IMAGE, TENSOR, TEXT, Feature
 from imitate.datasets.formats.rlds_images import decode_images
 from imitate.datasets.formats.tfexample import Values
+from imitate.datasets.image_layout import image_layout
 from imitate.errors import DataError
 
 
 def step_array(values: Values, feature: Feature, steps: int, where: str) -> np.ndarray:
-    """(steps, …) numbers or images; scalars become (steps, 1).
+    """(steps, …) numbers or images (steps, H, W, 3); scalars become (steps, 1).
 
     Raises DataError where there are not as many as `steps` needs, or not of the declared kind.
     """
@@ -29,7 +30,8 @@ def step_array(values: Values, feature: Feature, steps: int, where: str) -> np.n
     if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
         step = int(np.argwhere(~np.isfinite(numbers.reshape(steps, -1)).all(axis=1))[0, 0])
         raise DataError(f"{where} holds NaN or infinity at step {step}; record or repair that episode again")
-    return numbers
+    layout = image_layout(numbers.shape[1:]) if numbers.dtype == np.uint8 else None
+    return layout.deliver(numbers) if layout else numbers
 
 
 def count_steps(values: Values, feature: Feature, where: str) -> int:
