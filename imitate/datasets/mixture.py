@@ -18,7 +18,7 @@ stores "shared". Images and angles that wrap are never changed.
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -214,8 +214,8 @@ def _all_pieces(parts: Sequence[PiecewiseStore]) -> list[Piece]:
     return found
 
 
-def mapping_of(store: EpisodeStore) -> Mapping[str, str]:
-    """For people: of a mixture, {path: share in percent}; empty for other stores."""
+def shares_of(store: EpisodeStore) -> dict[str, float]:
+    """Of a mixture, {path: share of the windows}; empty for other stores."""
     if not isinstance(store, Mixture):
         return {}
-    return {one.path: f"{share:.1%}" for one, share in zip(store.file.stores, store.shares, strict=True)}
+    return {one.path: float(share) for one, share in zip(store.file.stores, store.shares, strict=True)}

@@ -64,6 +64,9 @@ class MixtureFile:
     def __post_init__(self) -> None:
         if not self.stores:
             raise ConfigError("stores is empty, expected at least one store")
+        paths = [one.path for one in self.stores]
+        if len(set(paths)) < len(paths):
+            raise ConfigError(f"stores lists one store twice: {paths}; give it the sum of the weights")
 
 
 def is_mixture(path: Path) -> bool:

@@ -1,34 +1,34 @@
 """Which episodes of a store an operation is about."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from imitate.datasets.episode_store import EpisodeRecord
 from imitate.errors import ConfigError, nearest
 
 UNKNOWN = "unknown"
-Judgement = bool | Literal["unknown"]
-"""Of an episode's success; "unknown" where nobody judged it."""
+"""What stands for an episode's success where nobody judged it."""
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """Episodes that meet every criterion that is given; null and {} ask for nothing.
+    """Episodes that meet every criterion that is given; null asks for nothing.
 
     success: true, false or "unknown". source, operator: this text. min_steps, max_steps: both included.
     metadata: each of these values, or a list that holds it. ids: one of these.
     """
 
-    success: Judgement | None = None
+    success: bool | str | None = None
     source: str | None = None
     operator: str | None = None
     min_steps: int | None = None
     max_steps: int | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] | None = None
     ids: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        require_judgement(self.success)
         low, high = self.min_steps, self.max_steps
         if low is not None and high is not None and low > high:
             raise ConfigError(f"min_steps is {low}, expected at most max_steps, {high}")
@@ -46,11 +46,17 @@ class Criteria:
             and (self.operator is None or record.operator == self.operator)
             and (self.min_steps is None or record.steps >= self.min_steps)
             and (self.max_steps is None or record.steps <= self.max_steps)
-            and all(_holds(record.metadata.get(key), value) for key, value in self.metadata.items())
+            and all(_holds(record.metadata.get(key), value) for key, value in (self.metadata or {}).items())
         )
 
 
-def judged(value: Judgement) -> bool | None:
+def require_judgement(value: bool | str | None) -> None:
+    """Raise ConfigError unless `value` is true, false, "unknown" or null."""
+    if isinstance(value, str) and value != UNKNOWN:
+        raise ConfigError(f"success is {value!r}, expected true, false, {UNKNOWN} or null")
+
+
+def judged(value: bool | str) -> bool | None:
     """As an episode's record says it: None where nobody judged."""
     return None if value == UNKNOWN else bool(value)
 

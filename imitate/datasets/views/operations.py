@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from imitate.datasets.episode_store import ACTION
 from imitate.datasets.store import NAME
 from imitate.datasets.views.contents import Contents, Piece
-from imitate.datasets.views.criteria import Criteria, Judgement, judged, require_ids
+from imitate.datasets.views.criteria import Criteria, judged, require_ids, require_judgement
 from imitate.errors import ConfigError, SpecError, nearest
 from imitate.spec import ArraySpec, DataSpec
 
@@ -100,10 +100,13 @@ class Relabel:
     """
 
     where: Criteria = field(default_factory=Criteria)
-    success: Judgement | None = None
+    success: bool | str | None = None
     source: str | None = None
     operator: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_judgement(self.success)
 
     def apply(self, contents: Contents) -> Contents:
         """Change the records."""

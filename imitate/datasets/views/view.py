@@ -15,6 +15,9 @@ from imitate.errors import ConfigError, DataError, SpecError
 
 Open = Callable[[Path], EpisodeStore]
 
+VIEW = "view"
+"""Of a view's metadata, and that of a store made of it: its sources and history."""
+
 
 class View(PiecewiseStore):
     """What is left of its sources after the operations of its history. Nothing is ever written to those."""
@@ -29,7 +32,7 @@ class View(PiecewiseStore):
             contents.pieces,
             [contents.names] * len(sources),
             source=" + ".join(dict.fromkeys(s.source for s in sources if s.source)),
-            metadata=_shared_metadata(sources) | {"view": to_plain(file, path.parent)},
+            metadata=_shared_metadata(sources) | {VIEW: to_plain(file, path.parent)},
         )
         self.file = file
 
@@ -52,7 +55,7 @@ class View(PiecewiseStore):
         """What is left out by the sources, and metadata in which they differ."""
         said = [item for source in self.sources for item in source.left_out]
         shared = _shared_metadata(self.sources)
-        lost = sorted({key for source in self.sources for key in source.metadata} - set(shared))
+        lost = sorted({key for source in self.sources for key in source.metadata} - {*shared, VIEW})
         return (*dict.fromkeys(said), *(f"metadata {key!r} of the merged stores: it differs" for key in lost))
 
     @cached_property
