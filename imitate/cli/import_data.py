@@ -42,6 +42,7 @@ class ImportCommand:
             f"imported  {report.episodes} episodes, {report.steps} steps from {self.src} ({report.kind})",
             f"{'store' if self.format == 'imitate' else self.format:<9} {report.out}",
             f"hash      {report.data_hash}",
+            *(f"note      {item}" for item in report.notes),
             *(f"left out  {item}" for item in report.left_out),
         ]
         return Outcome(
@@ -52,6 +53,7 @@ class ImportCommand:
                 "steps": report.steps,
                 "hash": report.data_hash,
                 "left_out": list(report.left_out),
+                "notes": list(report.notes),
             },
             lines,
         )

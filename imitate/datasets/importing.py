@@ -21,7 +21,10 @@ OURS = "imitate"
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What an import wrote, and in words what it could not carry over."""
+    """What an import wrote, and in words what it could not carry over.
+
+    notes: what the format has to say of the demonstrations, a line each (of a robot log the rates).
+    """
 
     out: Path
     kind: str
@@ -29,6 +32,7 @@ class ImportReport:
     steps: int
     data_hash: str
     left_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def import_file(
@@ -50,13 +54,16 @@ def import_file(
     foreign, title = read_foreign(src, options)
     if key == OURS:
         steps, data_hash = _import(foreign, out, progress)
-        return ImportReport(out, title, len(foreign), steps, data_hash, foreign.left_out)
+        return ImportReport(
+            out, title, len(foreign), steps, data_hash, foreign.left_out, getattr(foreign, "notes", ())
+        )
     if isinstance(foreign, EpisodeStore):
         return export_store(foreign, out, key, progress)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=_parent(out)) as folder:
         _import(foreign, between := Path(folder, "between.zarr"), progress)
         report = export_store(DemoStore.open(between), out, key, progress)
-    return dataclasses.replace(report, kind=title, left_out=(*foreign.left_out, *report.left_out))
+    left_out = (*foreign.left_out, *report.left_out)
+    return dataclasses.replace(report, kind=title, left_out=left_out, notes=getattr(foreign, "notes", ()))
 
 
 def _import(foreign: Foreign, out: Path, progress: Progress) -> tuple[int, str]:
