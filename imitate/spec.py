@@ -82,6 +82,15 @@ class DataSpec:
                 raise SpecError(f"observation {key!r} is not there; there are {sorted(self.obs)}")
         return dataclasses.replace(self, obs={key: self.obs[key] for key in keys})
 
+    def states(self) -> tuple[str, ...]:
+        """Every element of every observation that is no image, as "observation.element", in order."""
+        return tuple(
+            f"{key}.{name}"
+            for key, array in self.obs.items()
+            if not array.is_image
+            for name in array.names or map(str, range(array.size))
+        )
+
     def filled_from(self, other: "DataSpec") -> "DataSpec":
         """This spec with unknown names, units, ranges and rate taken from `other`, key by key."""
         obs = {k: s.filled_from(other.obs[k]) if k in other.obs else s for k, s in self.obs.items()}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imitate.deploy.inference import Obs, Predictor
-from imitate.errors import CheckpointError
+from imitate.errors import BundleError, CheckpointError
 from imitate.runtime import BundlePolicy, open_bundle
 from imitate.spec import DataSpec
 
@@ -25,7 +25,8 @@ class Loaded:
     """A predictor and where it comes from.
 
     origin: plain JSON (file, kind, hashes). env: the environment it was trained for, a part in JSON, None if
-    unknown. training, held_out: observations (n, D) of the demonstrations, None where the file has none.
+    unknown. training, held_out: states (n, D) of the demonstrations, in the order of the predictor's
+    spec.states(), None where the file has none.
     """
 
     predictor: Predictor
@@ -106,7 +107,19 @@ def _from_bundle(file: Path, public_key: str | None, threads: int) -> Loaded:
     if observations is None:
         return Loaded(predictor, origin, provenance.get("env"))
     with np.load(io.BytesIO(observations), allow_pickle=False) as arrays:
-        return Loaded(predictor, origin, provenance.get("env"), arrays["train"], arrays["held_out"])
+        order = _order(arrays["columns"].tolist(), predictor.spec.states(), file)
+        train, held_out = arrays["train"][:, order], arrays["held_out"][:, order]
+    return Loaded(predictor, origin, provenance.get("env"), train, held_out)
+
+
+def _order(columns: list[str], wanted: tuple[str, ...], file: Path) -> list[int]:
+    """Where in `columns` the `wanted` ones stand: the manifest does not keep the order of observations."""
+    missing = [name for name in wanted if name not in columns]
+    if missing:
+        raise BundleError(
+            f"policy {file}: {OBSERVATIONS} has no column {missing[0]}: export the policy again"
+        )
+    return [columns.index(name) for name in wanted]
 
 
 def _from_checkpoint(file: Path) -> Loaded:

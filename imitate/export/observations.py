@@ -23,7 +23,6 @@ from imitate.progress import Progress
 from imitate.rollout import recording, rollout
 from imitate.runtime.manifest import SeenRange
 from imitate.training.run import CONFIG
-from imitate.types import ArraySpec
 
 BATCH = 32
 EPISODES, ROUNDS = 8, 4
@@ -83,12 +82,12 @@ def vectors(data: TrainingData) -> dict[str, np.ndarray]:
     train (n, D), held_out (m, D) float32, at most 2048 each, and columns (D,), their names. Images are
     left out.
     """
-    keys = {key: array for key, array in data.spec.obs.items() if not array.is_image}
-    columns = [name for key, array in keys.items() for name in _element_names(key, array)]
+    keys = [key for key, array in data.spec.obs.items() if not array.is_image]
+    columns = data.spec.states()
     return {
         "columns": np.array(columns, dtype=np.str_),
-        "train": _states(data.train, list(keys)),
-        "held_out": _states(data.validation, list(keys), len(columns)),
+        "train": _states(data.train, keys),
+        "held_out": _states(data.validation, keys, len(columns)),
     }
 
 
@@ -101,11 +100,6 @@ def _states(loader: WindowLoader | None, keys: list[str], size: int = 0) -> np.n
         newest = [obs[key][:, -1].flatten(1).float() for key in keys]
         found.append(torch.cat(newest, dim=1).numpy())
     return np.concatenate(found)[:count]
-
-
-def _element_names(key: str, array: ArraySpec) -> list[str]:
-    names = array.names or tuple(map(str, range(array.size)))
-    return [f"{key}.{name}" for name in names]
 
 
 def _as_in_training(config: Path, data: DataConfig) -> DataConfig:

@@ -12,6 +12,9 @@ import numpy as np
 
 from imitate.errors import ConfigError, DataError
 
+STILLEST = 0.05
+"""The least spread of an element, in that of the median one."""
+
 Action = Literal["none", "warn", "slow", "hold"]
 
 
@@ -57,8 +60,9 @@ class Familiarity:
 class DistributionGate:
     """Compares flattened observations (D,) with those of the training data.
 
-    train: (n, D), a few thousand at most. held_out: (m, D) of episodes that are not in `train`. Dimensions
-    that never change in training count in units of the mean spread of the others. Raises DataError where
+    train: (n, D), a few thousand at most. held_out: (m, D) of episodes that are not in `train`. Elements
+    count in units of their own spread; those that never change in training in that of the median element,
+    and those that hardly change in STILLEST of it. Raises DataError where
     the arrays are empty, not finite, or do not fit each other.
     """
 
@@ -114,7 +118,9 @@ def _checked(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _spread(train: np.ndarray) -> np.ndarray:
-    """Standard deviations (D,), with the mean of the others, or 1, where there is none."""
+    """Standard deviations (D,), none below STILLEST of the usual one, and 1 where nothing ever changes."""
     spread = train.std(axis=0)
-    changes = spread > 1e-9
-    return np.where(changes, spread, spread[changes].mean() if changes.any() else 1.0)
+    changing = spread[spread > 1e-9]
+    usual = float(np.median(changing)) if len(changing) else 1.0
+    # A joint that only trembled in training is not a thousand times out of place where it moves a little.
+    return np.where(spread > 1e-9, np.maximum(spread, STILLEST * usual), usual)

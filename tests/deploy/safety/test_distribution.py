@@ -106,3 +106,17 @@ def test_a_query_of_2048_observations_takes_little_of_a_tick() -> None:
         seconds.append(time.perf_counter() - start)
     # The bar is 0.3 ms; other work on a test machine must not fail this.
     assert min(seconds) < 0.0003
+
+
+def test_an_element_that_only_trembled_in_training_may_move_a_little() -> None:
+    # Seen with a joint that stood still but for 5e-6 rad: everything a policy did was called unfamiliar.
+    rng = np.random.default_rng(2)
+    noise = 5e-6 * rng.normal(size=(1500, 1))
+    trembling = np.hstack([np.vstack([TRAIN, HELD_OUT]), noise])
+    judged = DistributionGate(trembling[:1000], trembling[1000:], DistributionConfig())
+    before = gate()
+    for row in HELD_OUT[:100]:
+        assert judged.check(np.append(row, 0.02)).distance == pytest.approx(
+            np.hypot(before.check(row).distance, 0.4), rel=0.05
+        )
+    assert judged.check(np.append(HELD_OUT[0], 0.5)).outside
