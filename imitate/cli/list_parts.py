@@ -1,4 +1,4 @@
-"""imitate list: policies, environments, robots and the other choices there are.
+"""imitate list: policies, environments, robots, formats of data and the other choices there are.
 
     imitate list
     imitate list group=env
@@ -8,7 +8,7 @@ what it observes and which actions it takes in which units, what counts as succe
 can demonstrate it and in which styles; or what has to be installed before it runs.
 
 Keys:
-    group    only one of the groups: policy, env, robot, …; null: all
+    group    only one of the groups: policy, env, robot, format, …; null: all
 """
 
 import dataclasses
@@ -23,6 +23,8 @@ from omegaconf import OmegaConf
 
 from imitate.cli.command import Outcome
 from imitate.config import CONFIG_MODULE, options
+from imitate.datasets.formats import formats
+from imitate.datasets.importing import OURS
 from imitate.env import Env
 from imitate.errors import ConfigError, ImitateError, nearest
 from imitate.parts import from_json
@@ -30,6 +32,9 @@ from imitate.progress import Progress
 from imitate.types import ArraySpec
 
 FIRST_GROUPS = ("policy", "env")
+FORMATS = "format"
+"""What `imitate import` reads, and what its format= can be: not a folder of configs, but modules."""
+
 WIDTH = 110
 
 
@@ -48,7 +53,7 @@ class ListCommand:
     def run(self, progress: Progress) -> Outcome:
         """Look at every part and describe it."""
         groups = [self.group] if self.group else _groups()
-        found = {group: [_entry(group, name) for name in options(group)] for group in groups}
+        found = {group: _entries(group) for group in groups}
         lines = [line for group, entries in found.items() for line in _section(group, entries)]
         return Outcome(found, lines)
 
@@ -57,7 +62,20 @@ def _groups() -> list[str]:
     """The folders of configs that hold choices, policies and environments first."""
     folders = [p.name for p in resources.files(CONFIG_MODULE).iterdir() if p.is_dir()]
     filled = sorted(name for name in folders if options(name))
-    return [*FIRST_GROUPS, *(name for name in filled if name not in FIRST_GROUPS)]
+    return [*FIRST_GROUPS, *(name for name in filled if name not in FIRST_GROUPS), FORMATS]
+
+
+def _entries(group: str) -> list[dict[str, Any]]:
+    if group != FORMATS:
+        return [_entry(group, name) for name in options(group)]
+    return [
+        {
+            "name": found.key,
+            "about": f"{found.title}, read{' and written' if found.write or found.key == OURS else ''}",
+            "writes": bool(found.write) or found.key == OURS,
+        }
+        for found in formats()
+    ]
 
 
 def _entry(group: str, name: str) -> dict[str, Any]:

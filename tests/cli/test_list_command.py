@@ -29,6 +29,12 @@ def test_every_part_is_named_and_described(told: dict) -> None:
         assert all(name in told["text"] for name in options(group))
 
 
+def test_formats_of_data_are_named_with_what_can_be_done(told: dict) -> None:
+    written = {entry["name"]: entry["writes"] for entry in told["format"]}
+    assert written["imitate"] and written["lerobot"] and not written["session"]
+    assert "session of imitate deploy, read\n" in told["text"] + "\n"
+
+
 def test_an_environment_is_described_with_rate_units_success_and_expert(told: dict) -> None:
     reach = entry(told, "tabletop/reach")
     assert reach["runs_here"] and reach["expert"] and "left" in reach["styles"]
