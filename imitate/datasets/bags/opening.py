@@ -47,6 +47,8 @@ def is_bag(path: Path) -> bool:
     """Whether `path` is one log."""
     if path.is_dir():
         return _information(path) is not None
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         start = file.read(16)
     if start.startswith(ros1_file.MAGIC):

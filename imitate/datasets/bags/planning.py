@@ -34,6 +34,11 @@ class Source:
     shift_ns: int
 
     @property
+    def turns(self) -> bool:
+        """Whether it holds a quaternion."""
+        return isinstance(self.reader, NumberReader) and self.reader.quaternion is not None
+
+    @property
     def spec(self) -> ArraySpec:
         """What it gives at each step."""
         assert self.reader.spec is not None
@@ -84,6 +89,16 @@ def plan_of(path: Path, topics: Topics, definitions: Mapping[str, str], name: st
 
     Raises DataError or ConfigError where the log cannot give what is asked for, or gives no two steps.
     """
+    try:
+        return _plan(path, topics, definitions, name)
+    except (ConfigError, DataError) as error:
+        where = topics.path if isinstance(error, ConfigError) else path
+        if str(where) in str(error):
+            raise
+        raise type(error)(f"{where}: {error}") from error
+
+
+def _plan(path: Path, topics: Topics, definitions: Mapping[str, str], name: str) -> Plan:
     found = scan(path, topics, definitions)
     sources = {
         **{key: _sources(found, topics, entries) for key, entries in topics.observations.items()},
@@ -95,11 +110,11 @@ def plan_of(path: Path, topics: Topics, definitions: Mapping[str, str], name: st
         float(topics.rate_hz),
     )
     if len(spec.action.shape) != 1:
-        raise ConfigError(f"{topics.path}: action is a picture; expected numbers")
+        raise ConfigError("action is a picture; expected numbers")
     windows, left_out = windows_of(found, topics)
     if not windows:
-        raise DataError(f"{path}: no episode is marked; look at episodes in {topics.path}")
-    episodes, more = _episodes(path, topics, sources, windows, name)
+        raise DataError(f"no episode is marked; look at episodes in {topics.path}")
+    episodes, more = _episodes(topics, sources, windows, name)
     return Plan(path, spec, sources, tuple(episodes), (*left_out, *more, *_said(found, topics)), found)
 
 
@@ -150,7 +165,7 @@ def _source(found: Scan, topics: Topics, entry: Entry, is_action: bool) -> Sourc
     turns = isinstance(reader, NumberReader) and reader.quaternion is not None
     if (sample == "slerp") != turns and sample in ("slerp", "linear"):
         fix = "use slerp" if turns else "there is no quaternion; use linear"
-        raise ConfigError(f"{topics.path}: {entry.where}.sample is {sample!r}: {fix}")
+        raise ConfigError(f"{entry.where}.sample is {sample!r}: {fix}")
     period_ns = NS / topics.rate_hz
     age_ns = default_age_ns(stream, period_ns) if entry.max_age_s is None else round(entry.max_age_s * NS)
     shift_ns = round(entry.lag_s * NS + entry.ahead_steps * period_ns)
@@ -158,7 +173,6 @@ def _source(found: Scan, topics: Topics, entry: Entry, is_action: bool) -> Sourc
 
 
 def _episodes(
-    path: Path,
     topics: Topics,
     sources: Mapping[str, tuple[Source, ...]],
     windows: list[Window],
@@ -182,9 +196,7 @@ def _episodes(
                 Steps(f"{name}_{len(episodes)}", times, window.success if number == len(long) else None)
             )
     if not episodes:
-        raise DataError(
-            f"{path}: at no two steps in a row has everything a value: {_why(sources, everything)}"
-        )
+        raise DataError(f"at no two steps in a row has everything a value: {_why(sources, everything)}")
     left_out = (
         [f"{lost_ns / NS:.3f} s in which an entry has no value: parts are {', '.join(split[:5])}"]
         if split
@@ -218,8 +230,8 @@ def _why(sources: Mapping[str, tuple[Source, ...]], everything: np.ndarray) -> s
         usual = f", {np.median(np.diff(times)):.3f} s apart" if len(times) > 1 else ""
         valid = int(source.stream.valid.sum())
         said.append(
-            f"{source.entry.where} {valid} of {len(times)} usable from {times[0]:.3f} to {times[-1]:.3f} s{usual}, "
-            f"max_age_s {source.age_ns / NS:g}"
+            f"{source.entry.where} {valid} of {len(times)} usable from {times[0]:.3f} to {times[-1]:.3f} s"
+            f"{usual}, max_age_s {source.age_ns / NS:g}"
         )
     return "; ".join(said) + ("" if len(everything) else "; is there one clock?")
 

@@ -163,7 +163,7 @@ class _Used:
                 self._found.gathered[entry.where] = _Gathered(reader_of(entry, kind))
             self._found.gathered[entry.where].add(message, kind, place)
         except DataError as error:
-            raise DataError(f"{self._found.path}: {entry.where} ({entry.topic}): {error}") from error
+            raise DataError(f"{entry.where} ({entry.topic}): {error}") from error
 
     def _mark(self, name: str, mark: Mark, kind: MessageType, message: Any, place: int) -> None:
         value: Any = True
@@ -204,17 +204,17 @@ def _require_all(found: Scan, topics: Topics, bag: BagFile) -> None:
         if topic in found.logs:
             continue
         if topic in empty:
-            raise DataError(f"{found.path}: {where}: {topic} is there, but has no messages")
+            raise DataError(f"{where}: {topic} is there, but has no messages")
         known = nearest(topic, sorted(found.logs)[:SHOWN])
-        raise ConfigError(f"{topics.path}: {where}.topic is {topic}, which {found.path} does not hold{known}")
+        raise ConfigError(f"{where}.topic is {topic}, which {found.path} does not hold{known}")
     for entry in topics.entries:
         gathered = found.gathered.get(entry.where)
         reader = gathered.reader if gathered else None
         if isinstance(reader, NumberReader) and not reader.trouble and (missing := reader.missing()):
-            raise ConfigError(f"{topics.path}: {entry.where}.names: {entry.topic} never names {missing}")
+            raise ConfigError(f"{entry.where}.names: {entry.topic} never names {missing}")
         if gathered is None or not any(gathered.valid):
             log, trouble = found.logs[entry.topic], reader.trouble if reader else ""
             raise DataError(
-                f"{found.path}: {entry.where}: none of {len(log)} messages of {entry.topic} can be used: "
+                f"{entry.where}: none of {len(log)} messages of {entry.topic} can be used: "
                 f"{log.damaged} cannot be decoded, of the others {trouble or 'none names its joints'}"
             )

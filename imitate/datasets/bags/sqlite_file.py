@@ -29,8 +29,8 @@ class SqliteFile:
         waiting = self.path.with_name(self.path.name + "-wal")
         if waiting.exists() and waiting.stat().st_size:
             self.problems.append(
-                f"{waiting.name} holds messages that were never moved into {self.path.name}: they are left out; "
-                f"run  sqlite3 {self.path.name} 'pragma wal_checkpoint'  to move them"
+                f"{waiting.name} holds messages that were never moved into {self.path.name}: they are left "
+                f"out; run  sqlite3 {self.path.name} 'pragma wal_checkpoint'  to move them"
             )
         try:
             with closing(self._connect()) as connection:

@@ -141,7 +141,7 @@ class Topics:
         for name, entries in self.observations.items():
             if not NAME.fullmatch(name) or name == "action":
                 raise ConfigError(
-                    f"observations.{name} is no name for an observation: letters, digits, _ . - (and not action)"
+                    f"observations.{name} is no name: expected letters, digits, _ . - (and not action)"
                 )
             for entry in entries:
                 if entry.lag_s or entry.ahead_steps or entry.sample == "next":

@@ -7,7 +7,7 @@ from typing import Any
 
 from imitate.errors import DataError, import_extra
 
-PLAIN_BYTES = 256 * 1024**2
+PLAIN_BYTES = 64 * 1024**2
 """What anything may unpack to; beyond it, at most RATIO times its packed size."""
 RATIO = 100
 

@@ -3,7 +3,8 @@
     imitate import src=robot.bag out=demos.zarr topics=topics.yaml
 
 No ROS is needed. The topics file says which topics are observations and actions, at which rate, and what
-marks episodes; docs/examples/bag_topics.yaml is one. Named but not there yet, it is written as a draft.
+marks episodes; docs/examples/bag_topics.yaml is one. Named but not there yet, it is written as a draft. A
+folder of logs may hold it itself, as topics.yaml.
 """
 
 import os
@@ -24,6 +25,8 @@ from imitate.datasets.bags.topics_file import definitions_of, read_topics
 from imitate.datasets.formats import Format, ReadOptions
 from imitate.errors import DataError
 from imitate.types import DataSpec, Episode
+
+OWN_TOPICS = "topics.yaml"
 
 
 @dataclass
@@ -60,14 +63,15 @@ def read_bag(path: Path, options: ReadOptions) -> BagDemos:
     Raises DataError where they cannot be read, or no topics file is named; ConfigError for what is wrong
     in it.
     """
-    if options.topics is None:
+    told = options.topics or path / OWN_TOPICS
+    if options.topics is None and not told.is_file():
         raise DataError(
             f"{path} does not say which topics are observations and actions: name a YAML with  "
-            f"topics=topics.yaml  (if it is not there, a draft is written); topics: {topic_list(survey(path))}"
+            f"topics=topics.yaml  (not there yet, it is drafted); topics: {topic_list(survey(path))}"
         )
-    if not options.topics.exists():
-        _write_draft(options.topics, path)
-    topics = read_topics(options.topics)
+    if not told.exists():
+        _write_draft(told, path)
+    topics = read_topics(told)
     definitions = definitions_of(topics)
     logs = _named(recordings(path))
     plans: list[Plan] = []
@@ -90,7 +94,7 @@ def read_bag(path: Path, options: ReadOptions) -> BagDemos:
         definitions,
         plans[0].spec,
         f"{title(logs[0][0])}, {path.name}",
-        {"rate_audit": audit, "topics": options.topics.read_text(encoding="utf-8")},
+        {"rate_audit": audit, "topics": told.read_text(encoding="utf-8")},
         (*_prefixed(lines, logs), *_unknown_units(plans[0])),
         tuple(item for items in said for item in items),
         counts,
@@ -123,7 +127,7 @@ def _unknown_units(plan: Plan) -> Iterator[str]:
         source.entry.where
         for parts in plan.sources.values()
         for source in parts
-        if not source.spec.units and not source.spec.is_image
+        if not source.spec.units and not source.spec.is_image and not source.turns
     ]
     if without:
         yield f"no units are known of {', '.join(without)}: ROS leaves them open; tell them with  units:"
