@@ -7,6 +7,7 @@ from hdf5_samples import write_minari, write_robomimic, write_robosuite
 from recorded_session import record, record_steps
 from replay_buffers import write_buffer, write_store
 from sample_arrays import npz_sample, rlds_sample
+from small_lerobot import lerobot_sample
 
 SAMPLES: dict[str, Callable[[Path], Path]] = {}
 SAMPLES["npz"] = npz_sample
@@ -19,3 +20,4 @@ SAMPLES["imitate"] = lambda folder: write_store(folder / "demos.zarr")
 SAMPLES["session"] = lambda folder: record(
     folder / "session.mcap", lambda recorder: record_steps(recorder, range(6))
 )
+SAMPLES["lerobot"] = lerobot_sample

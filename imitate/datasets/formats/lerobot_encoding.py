@@ -13,6 +13,7 @@ from imitate.errors import DataError, import_extra
 # LeRobot reads single frames at random, so it keeps every second one as a key frame, and so do we.
 GROUP = 2
 MOST_FILE_BYTES = 200 * 2**20
+BT601, STUDIO_RANGE = 6, 1
 FILES_PER_CHUNK = 1000
 ENCODERS: dict[str, dict[str, str]] = {
     "libx264": {"crf": "20", "preset": "veryfast", "bf": "0"},
@@ -93,6 +94,8 @@ class VideoWriter:
         )
         self._stream.height, self._stream.width = self._size
         self._stream.pix_fmt = "yuv420p"
+        # Said, since players assume another colour matrix for large images where a file does not say.
+        self._stream.codec_context.colorspace, self._stream.codec_context.color_range = BT601, STUDIO_RANGE
         self._stream.time_base = 1 / self._fps
 
     def _numbers(self) -> tuple[int, int]:

@@ -64,7 +64,7 @@ def read_tasks(info: Info) -> dict[int, str]:
     else:
         path = info.root / "meta/tasks.jsonl"
         rows = _lines(path) if path.is_file() else []
-    return {_index(row, "task_index", path): str(row.get("task", "")) for row in rows}
+    return {_index(row, "task_index", path): str(row.get("task") or "") for row in rows}
 
 
 def _task_rows(path: Path) -> list[dict[str, Any]]:

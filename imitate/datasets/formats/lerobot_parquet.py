@@ -15,6 +15,7 @@ EXTRA = "lerobot-data"
 EPISODE = "episode_index"
 # A file may claim this many times more data than it has bytes; real ones stay below a tenth of it.
 MOST_EXPANSION, ALWAYS_ALLOWED_BYTES = 1000, 256 * 2**20
+MOST_EPISODE_BYTES = 16 * 2**30
 PICTURE_FORMATS = ("PNG", "JPEG", "WEBP")
 
 
@@ -36,7 +37,8 @@ def open_parquet(path: Path, row_bytes: int = 64) -> Any:
         raise damaged(path, error) from error
     if claimed > max(MOST_EXPANSION * path.stat().st_size, ALWAYS_ALLOWED_BYTES):
         raise DataError(
-            f"{path} claims {metadata.num_rows} rows, far more than its {path.stat().st_size} bytes can hold"
+            f"{path}: its {metadata.num_rows} rows would take {claimed} bytes, far more than a file of "
+            f"{path.stat().st_size} bytes holds; it or meta/info.json is wrong"
         )
     return file
 
@@ -114,13 +116,24 @@ def numbers(table: Any, key: str, spec: ArraySpec, where: str) -> np.ndarray:
 
 def pictures(table: Any, key: str, spec: ArraySpec, where: str) -> np.ndarray:
     """Images of column `key`, each the bytes of a file, as (T, H, W, 3) uint8 RGB."""
-    images = np.empty((table.num_rows, *spec.shape), np.uint8)
+    images = room(table.num_rows, spec, where)
     row = 0
     for chunk in table.column(key).chunks:
         for value in chunk:
             images[row] = _picture(value.as_py(), spec, f"{where}: image {row} of {key!r}")
             row += 1
     return images
+
+
+def room(steps: int, spec: ArraySpec, where: str) -> np.ndarray:
+    """Memory for the images (T, H, W, 3) of an episode; raises DataError where it takes too much."""
+    needed = steps * spec.size
+    if needed > MOST_EPISODE_BYTES:
+        raise DataError(
+            f"{where}: {steps} images of {spec.shape[0]}×{spec.shape[1]} take {needed / 2**30:.0f} GiB; "
+            f"at most {MOST_EPISODE_BYTES / 2**30:.0f} GiB are read at once, so split the episode"
+        )
+    return np.empty((steps, *spec.shape), np.uint8)
 
 
 def damaged(path: Path, error: Exception) -> DataError:

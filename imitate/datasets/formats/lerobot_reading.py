@@ -201,7 +201,13 @@ def names_of(keys: tuple[str, ...]) -> dict[str, str]:
 
     short = {key: clean(key.removeprefix(IMAGES).removeprefix(OBSERVATION)) for key in keys}
     taken = [*short.values(), ACTION]
-    return {key: clean(key) if taken.count(name) > 1 or not name else name for key, name in short.items()}
+    names: dict[str, str] = {}
+    for key, name in short.items():
+        wanted = name if name and taken.count(name) == 1 else clean(key) or "_"
+        while wanted in {*names.values(), ACTION}:
+            wanted += "_"
+        names[key] = wanted
+    return names
 
 
 def _choose(info: Info) -> tuple[dict[str, Feature], list[str]]:
@@ -282,10 +288,5 @@ def _success(table: Any, entry: Entry) -> bool | None:
     """What the episode's metadata or a column of success says; next.done only says that the episode ended."""
     if entry.success is not None:
         return entry.success
-    for key in SUCCESS:
-        if key in table.column_names:
-            values = [
-                value for value in table.column(key).to_pylist() if isinstance(value, bool | int | float)
-            ]
-            return any(values) if values else None
-    return None
+    key = next((key for key in SUCCESS if key in table.column_names), None)
+    return bool(numbers(table, key, ArraySpec((1,), "float64"), str(entry.data)).any()) if key else None

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from imitate.datasets.formats.lerobot_episodes import Stretch
-from imitate.datasets.formats.lerobot_parquet import EXTRA, damaged
+from imitate.datasets.formats.lerobot_parquet import EXTRA, damaged, room
 from imitate.errors import DataError, import_extra
 from imitate.types import ArraySpec
 
@@ -38,7 +38,7 @@ class CameraVideo:
         """
         file = self._at(stretch)
         self.unused += file.skip_until(stretch.start_s - 0.5 / self.fps)
-        images = np.empty((len(stamps_s), *self.spec.shape), np.uint8)
+        images = room(len(stamps_s), self.spec, f"{stretch.path}, episode {episode}")
         count = 0
         for time_s, frame in file.until(None if stretch.end_s is None else stretch.end_s - 0.5 / self.fps):
             if count < len(images):

@@ -88,7 +88,7 @@ class _Folder:
         chunk, file = self.data.write(numbers)
         row = {
             "episode_index": len(self.rows),
-            "tasks": [text for _, text in _tasks(episode)],
+            "tasks": list(dict.fromkeys(text for _, text in _tasks(episode))),
             "length": len(episode),
             "data/chunk_index": chunk,
             "data/file_index": file,
@@ -181,7 +181,7 @@ def write_folder(store: EpisodeStore, out: Path, progress: Progress) -> tuple[st
         for episode in store.episodes():
             folder.write(episode)
             task.advance()
-    folder.finish(_told(store).get("robot_type") or None)
+    folder.finish(str(_told(store).get("robot_type") or "") or None)
     write_beside(out, store)
     return _left_out(store, columns, judged)
 
@@ -226,13 +226,15 @@ def _told(store: EpisodeStore) -> Mapping[str, Any]:
 
 def _tasks(episode: Episode) -> list[tuple[int, str]]:
     """[(first step, what was to be done)], of which the first starts at 0."""
-    found = episode.metadata.get("tasks")
-    if isinstance(found, list) and found:
-        pairs = [(int(start), str(text)) for start, text in found]
-        if pairs[0][0] == 0:
-            return pairs
+    match episode.metadata.get("tasks"):
+        case [[0, _], *_] as found if all(_is_change(item) for item in found):
+            return [(start, text) for start, text in found]
     task = episode.metadata.get("task")
     return [(0, task if isinstance(task, str) else "")]
+
+
+def _is_change(item: Any) -> bool:
+    return isinstance(item, list | tuple) and [type(part) for part in item] == [int, str]
 
 
 def _write_json(path: Path, value: Any) -> None:
