@@ -1,0 +1,188 @@
+"""How many steps after an action the state follows it, and where it does so otherwise than elsewhere.
+
+The cross-correlation of what the action and the state do from step to step, pooled over the episodes: a
+position that is asked for (the action's changes against the state's), or a velocity or displacement (the
+action itself against the state's changes). Because obs[t] is seen before action[t], a robot that follows at
+once has a lag of one step.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imitate.datasets.health.finding import Finding
+from imitate.datasets.health.recording import Group
+
+CHECK = "the state follows the action"
+FARTHEST = 20
+"""Steps looked at either way, at most a third of an episode."""
+SHORTEST = 24
+CERTAIN = 0.75
+"""Correlation at the peak from which a column of the action counts as followed."""
+LATE, EARLY = 3.0, 0.5
+"""Steps: from the first on, the delay is worth knowing; below the second, the state leads."""
+OTHERWISE, SPREADS = 1.5, 5.0
+"""Steps, and standard deviations of the episodes, by which the lag of one must differ from the usual."""
+CLEAR = 0.5
+"""Correlation that an episode must reach for its lag to be known."""
+MEDIAN_DEVIATION = 0.6745
+"""Of a normal distribution, in standard deviations."""
+FEWEST_EPISODES = 5
+FIRST = 20
+"""Episodes that tell which column of the state follows which one of the action."""
+PAIRED_COLUMNS = 128
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Column `action` is followed by `state`; speed: as its velocity; peak: (correlation, lag in steps)."""
+
+    action: int
+    state: int
+    is_speed: bool
+    sign: float
+    correlation: float
+    lag: float
+
+
+def check(group: Group) -> list[Finding]:
+    """The lag of the whole set, where it is late or reversed, and episodes with another one."""
+    followed = follow(group)
+    if not followed:
+        return []
+    return [*_of_set(group, followed), *_of_episodes(group, followed)]
+
+
+def follow(group: Group) -> list[Followed]:
+    """Which columns of the action are followed by which of the state, and how late."""
+    chosen = [i for i, one in enumerate(group.recordings) if len(one) >= SHORTEST]
+    states = group.states[:PAIRED_COLUMNS]
+    actions = group.actions[:PAIRED_COLUMNS]
+    if not chosen or not states or not actions:
+        return []
+    spread = np.unique(np.linspace(0, len(chosen) - 1, min(FIRST, len(chosen))).round().astype(int))
+    reach = _reach(min(len(group.recordings[chosen[i]]) for i in spread))
+    found: dict[int, Followed] = {}
+    for is_speed in (False, True):
+        total = np.zeros((len(actions), len(states), 2 * reach + 1))
+        power = np.zeros((len(actions), len(states)))
+        for i in spread:
+            asked, done = _changes(group.recordings[chosen[i]].values, actions, states, is_speed)
+            total += _products(asked, done, reach)
+            power += np.sqrt(np.outer((asked**2).sum(axis=1), (done**2).sum(axis=1)))
+        # Sums of roots bound the root of the sums, so that episodes count by how much happens in them.
+        curves = np.divide(total, power[..., None], out=np.zeros_like(total), where=power[..., None] > 0)
+        for row, action in enumerate(actions):
+            candidate = _best(curves[row], action, states, is_speed, reach)
+            if candidate.correlation >= CERTAIN and (
+                action not in found or candidate.correlation > found[action].correlation
+            ):
+                found[action] = candidate
+    return [one for one in found.values() if abs(one.lag) < reach]
+
+
+def _reach(steps: int) -> int:
+    return min(FARTHEST, steps // 3)
+
+
+def _best(curves: np.ndarray, action: int, states: list[int], is_speed: bool, reach: int) -> Followed:
+    column, place = np.unravel_index(int(np.argmax(np.abs(curves))), curves.shape)
+    value = float(curves[column, place])
+    lag = _peak(np.abs(curves[column]), reach)
+    return Followed(action, states[int(column)], is_speed, float(np.sign(value)), abs(value), lag)
+
+
+def _peak(curve: np.ndarray, reach: int) -> float:
+    """The lag of the highest point of (2 reach + 1,), between steps by a parabola through its neighbours."""
+    top = int(np.argmax(curve))
+    if not 0 < top < len(curve) - 1:
+        return float(top - reach)
+    before, here, after = curve[top - 1 : top + 2]
+    bend = before - 2 * here + after
+    return top - reach + (0.5 * float((before - after) / bend) if bend < 0 else 0.0)
+
+
+def _changes(
+    values: np.ndarray, actions: list[int], states: list[int], is_speed: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is asked for (A, T - 1) and done (S, T - 1), each centred and lightly smoothed."""
+    asked = values[1:, actions] if is_speed else np.diff(values[:, actions], axis=0)
+    done = np.diff(values[:, states], axis=0)
+    return _smoothed(asked).T, _smoothed(done).T
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    """Differences of what sensors round off are noise: a symmetrical mean over three moves no peak."""
+    padded = np.pad(values, ((1, 1), (0, 0)), mode="edge")
+    smooth = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return np.asarray(smooth - smooth.mean(axis=0))
+
+
+def _products(asked: np.ndarray, done: np.ndarray, reach: int) -> np.ndarray:
+    """Sums over t of asked[a, t] done[s, t + lag], (A, S, 2 reach + 1) for lags from -reach to reach."""
+    size = 2 ** int(np.ceil(np.log2(asked.shape[1] + reach + 1)))
+    spectra = np.conj(np.fft.rfft(asked, size))[:, None] * np.fft.rfft(done, size)[None]
+    sums = np.fft.irfft(spectra, size)
+    return np.concatenate([sums[..., size - reach :], sums[..., : reach + 1]], axis=-1)
+
+
+def _of_set(group: Group, followed: list[Followed]) -> list[Finding]:
+    lags = sorted(followed, key=lambda one: one.lag)
+    first, last = lags[0], lags[-1]
+    middle = float(np.median([one.lag for one in followed]))
+    rate = group.spec.rate_hz
+    span = f"{middle:.1f} steps" + (f" ({middle / rate:.2g} s)" if rate else "")
+    if len(followed) > 1 and last.lag - first.lag >= 1.0:
+        span += f", {group.columns[first.action]} after {first.lag:.1f}"
+        span += f" and {group.columns[last.action]} after {last.lag:.1f}"
+    if last.lag >= LATE:
+        fix = (
+            "If the robot is slow or was operated from afar, this is its delay: keep it. If action and state "
+            "were recorded by different clocks, shift one against the other."
+        )
+        return [Finding(CHECK, "notice", (), f"the state follows the action after {span}", fix)]
+    if middle < EARLY:
+        fix = "obs[t] must be what was seen before action[t]: shift the action to earlier steps."
+        return [
+            Finding(CHECK, "warning", (), f"the state is ahead of the action: it follows after {span}", fix)
+        ]
+    return []
+
+
+def _of_episodes(group: Group, followed: list[Followed]) -> list[Finding]:
+    if len(group) < FEWEST_EPISODES:
+        return []
+    shifts = np.array([_shift(one.values, followed) for one in group.recordings])
+    if np.isfinite(shifts).sum() < FEWEST_EPISODES:
+        return []
+    shifts -= np.nanmedian(shifts)
+    spread = float(np.nanmedian(np.abs(shifts)) / MEDIAN_DEVIATION)
+    other = np.flatnonzero(np.abs(np.nan_to_num(shifts)) >= max(OTHERWISE, SPREADS * spread))
+    if not len(other):
+        return []
+    low, high = shifts[other].min(), shifts[other].max()
+    span = f"{low:+.1f}" if low == high else f"{low:+.1f} to {high:+.1f}"
+    what = f"the state follows the action {span} steps later than in the other episodes"
+    fix = "Look at the clocks and buffers of these recordings; shift the action back, or leave them out."
+    return [Finding(CHECK, "warning", group.ids(other), what, fix)]
+
+
+def _shift(values: np.ndarray, followed: list[Followed]) -> float:
+    """How much later than usual the states of one episode follow, in steps; NaN where they do not clearly."""
+    if len(values) < SHORTEST:
+        return float("nan")
+    reach = _reach(len(values))
+    lags = np.arange(-reach, reach + 1)
+    total, power = np.zeros(len(lags)), 0.0
+    for one in followed:
+        asked, done = _changes(values, [one.action], [one.state], one.is_speed)
+        scale = float(np.sqrt((asked**2).sum() * (done**2).sum()))
+        if scale > 0:
+            # What lags more in every episode is moved back, so that all peaks of an episode fall together.
+            curve = one.sign * _products(asked, done, reach)[0, 0] / scale
+            total += np.interp(lags + one.lag, lags, curve, left=0.0, right=0.0)
+            power += 1.0
+    if not power:
+        return float("nan")
+    curve = total / power
+    return _peak(curve, reach) if curve.max() >= CLEAR else float("nan")

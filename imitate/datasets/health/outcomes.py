@@ -1,0 +1,75 @@
+"""Whether success was judged, and judgements that the end of the episode contradicts."""
+
+import numpy as np
+
+from imitate.datasets.health.finding import Finding
+from imitate.datasets.health.recording import Group
+
+CHECK = "success agrees with the end"
+NEIGHBOURS = 3
+FEWEST_OF_EACH = 8
+LAST = 3
+"""Steps whose mean state is the end."""
+TELLING = 0.85
+"""Share of judged episodes whose end must agree with their label: else ends do not tell success."""
+APART = 2.0
+"""Ends of failures must be so many times farther from those of successes than these are from each other."""
+
+
+def check(group: Group) -> list[Finding]:
+    """No judgement, no success, and labels that those of the most similar ends contradict."""
+    judged = [i for i, one in enumerate(group.recordings) if one.success is not None]
+    labels = np.array([bool(group.recordings[i].success) for i in judged])
+    if not judged:
+        fix = "Judge it while recording, or fill it in: evaluation and curation use it."
+        return [Finding(CHECK, "notice", (), "nobody judged whether the episodes succeeded", fix)]
+    if not labels.any():
+        what = f"none of the {len(judged)} judged episodes succeeded"
+        fix = "Look at the definition of success: is it reached in the last recorded steps?"
+        return [Finding(CHECK, "warning", (), what, fix)]
+    return _contradicted(group, judged, labels)
+
+
+def _contradicted(group: Group, judged: list[int], labels: np.ndarray) -> list[Finding]:
+    if min(labels.sum(), (~labels).sum()) < FEWEST_OF_EACH:
+        return []
+    ends = np.array([group.features[i][-LAST:].mean(axis=0) for i in judged])
+    away = np.log(_away(_weighted(ends, labels), labels))
+    good, bad = float(np.median(away[labels])), float(np.median(away[~labels]))
+    middle = (good + bad) / 2
+    if bad - good < np.log(APART) or np.mean((away < middle) == labels) < TELLING:
+        return []
+    found = []
+    for label, wrong in ((True, away > (middle + bad) / 2), (False, away < (middle + good) / 2)):
+        chosen = np.flatnonzero((labels == label) & wrong)
+        if len(chosen):
+            found.append(_finding(group.ids([judged[i] for i in chosen]), label, np.exp(away[chosen] - good)))
+    return found
+
+
+def _finding(episodes: tuple[str, ...], label: bool, away: np.ndarray) -> Finding:
+    word = "success" if label else "failure"
+    what = (
+        f"labelled a {word}, but the end is {away.min():.2g} to {away.max():.2g} times as far from the ends"
+    )
+    what += " of successes as those are from each other"
+    fix = "Watch the end of these episodes and correct the label."
+    return Finding(CHECK, "warning", episodes, what, fix)
+
+
+def _away(ends: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """How far each end (J, F) is from the third nearest one of another success, (J,)."""
+    distances = np.sqrt(((ends[:, None] - ends[labels]) ** 2).sum(axis=2))
+    distances[np.flatnonzero(labels), np.arange(labels.sum())] = np.inf
+    return np.asarray(np.sort(distances, axis=1)[:, NEIGHBOURS - 1].clip(1e-9))
+
+
+def _weighted(ends: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Ends (J, F) in spreads of the successes, numbers by how much farther off the failures end.
+
+    In what does not tell success, failures end within the same spread, and the weight is 0.
+    """
+    centre = np.median(ends[labels], axis=0)
+    good, bad = (np.median(np.abs(ends[chosen] - centre), axis=0) for chosen in (labels, ~labels))
+    good = np.maximum(good, 1e-3 * ends.std(axis=0).clip(1e-9))
+    return np.asarray((ends - centre) / good * np.maximum(bad / good - 1.0, 0.0))
