@@ -20,6 +20,8 @@ Keys:
     system_noise    the same on what is executed, not recorded
     wander_steps    length of an excursion that has nothing to do with the task, as a fault to find; 0: none
     keep_failures   also store, and count, episodes without success
+    storage         of camera images above 64 px: auto (exactly where that takes at most a quarter of the
+                    bytes, else JPEG), jpeg, or lossless; a store that is added to goes on as it is
     workers         processes that make episodes, 0 for none besides this one; the result is the same
 """
 
@@ -27,6 +29,7 @@ from dataclasses import asdict, dataclass
 
 from imitate.cli.command import Outcome
 from imitate.collection import Recipe, collect
+from imitate.datasets.image_chunks import Storage, require_storage
 from imitate.env import EnvConfig
 from imitate.progress import Progress
 
@@ -45,10 +48,12 @@ class CollectCommand:
     system_noise: float
     wander_steps: int
     keep_failures: bool
+    storage: Storage
     workers: int
 
     def run(self, progress: Progress) -> Outcome:
         """Collect, and say what the store holds."""
+        require_storage(self.storage)
         styles = (self.style,) if isinstance(self.style, str) else self.style or ()
         recipe = Recipe(self.env, styles, self.expert_noise, self.system_noise, self.wander_steps)
         found = collect(
@@ -59,6 +64,7 @@ class CollectCommand:
             append=self.append,
             keep_failures=self.keep_failures,
             workers=self.workers,
+            storage=self.storage,
             progress=progress,
         )
         there = f", {found.present} were there" if found.present else ""

@@ -14,6 +14,8 @@ Keys:
     out       what to write; must not exist
     format    of what is written: imitate, a store of our own, or one of the formats of others
     topics    of a recorded bag: the YAML that says which topics are observations and actions
+    storage   of camera images above 64 px: auto (exactly where that takes at most a quarter of the bytes,
+              else JPEG), jpeg, or lossless
 """
 
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from pathlib import Path
 
 from imitate.cli.command import Outcome
 from imitate.datasets.formats import ReadOptions
+from imitate.datasets.image_chunks import Storage, require_storage
 from imitate.datasets.importing import import_file
 from imitate.progress import Progress
 
@@ -33,11 +36,13 @@ class ImportCommand:
     out: str
     format: str
     topics: str | None
+    storage: Storage
 
     def run(self, progress: Progress) -> Outcome:
         """Import, and say what was written and what was not."""
+        require_storage(self.storage)
         options = ReadOptions(topics=Path(self.topics) if self.topics else None)
-        report = import_file(self.src, self.out, progress, options, self.format)
+        report = import_file(self.src, self.out, progress, options, self.format, self.storage)
         lines = [
             f"imported  {report.episodes} episodes, {report.steps} steps from {self.src} ({report.kind})",
             f"{'store' if self.format == 'imitate' else self.format:<9} {report.out}",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imitate.collection.attempts import attempts
 from imitate.collection.demonstrate import SOURCE, Recipe
+from imitate.datasets.image_chunks import Storage
 from imitate.datasets.store import DemoStore
 from imitate.errors import ConfigError, DataError, EnvError
 from imitate.parts import to_json
@@ -42,6 +43,7 @@ def collect(
     append: bool = False,
     keep_failures: bool = False,
     workers: int = 0,
+    storage: Storage = "lossless",
     progress: Progress = SILENT,
 ) -> Collected:
     """Make the store at `out` hold the first `episodes` demonstrations of `recipe` from `seed` on.
@@ -49,7 +51,7 @@ def collect(
     Seeds are tried in order: seed, seed + 1, …; those at which the expert fails are passed over, unless
     `keep_failures`. With `append` an existing store is added to, and what it holds of this recipe and these
     seeds counts: repeating an interrupted call finishes it, and gives the same store as without interruption.
-    At any time the store is valid and holds what was finished.
+    At any time the store is valid and holds what was finished. `storage` says how a new one keeps images.
 
     Raises DataError where `out` exists without `append`, SpecError where it holds other observations or
     actions, EnvError where the environment has no such expert, or its expert fails 100 times in a row.
@@ -60,7 +62,7 @@ def collect(
     with closing(recipe.env.build()) as env:
         recipe.require_possible(env)
         spec = env.data_spec
-    with closing(_Shelf(Path(out), spec, recipe, append)) as shelf:
+    with closing(_Shelf(Path(out), spec, recipe, append, storage)) as shelf:
         made = attempts(recipe, seed, shelf.present.keys(), workers)
         with closing(made), progress.task("collect", episodes, "episodes") as task:
             tally = _fill(shelf, made, episodes, seed, keep_failures, task)
@@ -97,8 +99,8 @@ def _fill(
 class _Shelf:
     """The store, made with its first episode, so that nothing is left behind where there is none."""
 
-    def __init__(self, path: Path, spec: DataSpec, recipe: Recipe, append: bool) -> None:
-        self._path, self._spec, self._recipe = path, spec, recipe
+    def __init__(self, path: Path, spec: DataSpec, recipe: Recipe, append: bool, storage: Storage) -> None:
+        self._path, self._spec, self._recipe, self._storage = path, spec, recipe, storage
         self._store: DemoStore | None = None
         if path.exists():
             if not append:
@@ -122,7 +124,7 @@ class _Shelf:
         """Append; what is appended stays, whatever happens next."""
         if self._store is None:
             env = to_json(self._recipe.env)
-            self._store = DemoStore.create(self._path, self._spec, SOURCE, {"env": env})
+            self._store = DemoStore.create(self._path, self._spec, SOURCE, {"env": env}, self._storage)
         self._store.append(episode)
 
     def extent(self) -> tuple[int, int]:

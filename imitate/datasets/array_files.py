@@ -12,7 +12,7 @@ import numpy as np
 from numcodecs import Blosc  # type: ignore[import-untyped]
 
 from imitate.datasets.durable import sync_folder, write_durably
-from imitate.datasets.image_chunks import ImageCodec, join, split
+from imitate.datasets.image_chunks import ImageCodec, Storage, is_encoded, join, split
 from imitate.types import ArraySpec
 
 # Small enough that rewriting the last chunk is cheap, large enough that zstd and the file system work well.
@@ -22,24 +22,21 @@ ENCODED_CHUNK_BYTES = 8 * 2**20
 ENDS_PER_CHUNK = 1024
 
 
-def create_array(folder: Path, array: ArraySpec) -> None:
-    """Write the header of an empty array (0, …)."""
-    row_bytes = max(1, array.size * np.dtype(array.dtype).itemsize)
-    budget = IMAGE_CHUNK_BYTES if array.is_image else STATE_CHUNK_BYTES
-    compressor = Blosc("zstd", 3, Blosc.BITSHUFFLE).get_config()
-    _create(folder, array.shape, np.dtype(array.dtype), max(1, budget // row_bytes), compressor)
+def create_array(folder: Path, array: ArraySpec, storage: Storage = "lossless") -> None:
+    """Write the header of an empty array (0, …); `storage` says how images of it are kept."""
+    if is_encoded(array):
+        rows = max(1, ENCODED_CHUNK_BYTES // array.size)
+        codec = ImageCodec((rows, *array.shape), storage).get_config()
+    else:
+        row_bytes = max(1, array.size * np.dtype(array.dtype).itemsize)
+        rows = max(1, (IMAGE_CHUNK_BYTES if array.is_image else STATE_CHUNK_BYTES) // row_bytes)
+        codec = Blosc("zstd", 3, Blosc.BITSHUFFLE).get_config()
+    _create(folder, array.shape, np.dtype(array.dtype), rows, codec)
 
 
 def create_ends(folder: Path) -> None:
     """Write the header of an empty episode_ends (0,) int64."""
     _create(folder, (), np.dtype(np.int64), ENDS_PER_CHUNK, None)
-
-
-def create_images(folder: Path, array: ArraySpec) -> None:
-    """Write the header of an empty array (0, H, W, 3) of images that are encoded one by one."""
-    rows = max(1, ENCODED_CHUNK_BYTES // array.size)
-    codec = ImageCodec((rows, *array.shape))
-    _create(folder, array.shape, np.dtype(np.uint8), rows, codec.get_config())
 
 
 def append_images(folder: Path, start: int, images: Sequence[bytes]) -> None:

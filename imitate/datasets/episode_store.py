@@ -110,6 +110,10 @@ class EpisodeStore(ABC):
         known = {key: v for key, v in asdict(self._records[index]).items() if key not in ("steps", "digest")}
         return Episode(obs={key: arrays[key] for key in self.spec.obs}, action=arrays[ACTION], **known)
 
+    def encoded(self, index: int) -> dict[str, list[bytes]]:
+        """The images of episode `index` as encoded, by array, for `DemoStore.append`; {} where none is."""
+        return {}
+
     def episodes(self) -> Iterator[Episode]:
         """All episodes in order, one in memory at a time."""
         return (self.episode(index) for index in range(len(self)))

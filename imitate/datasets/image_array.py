@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 
-from imitate.datasets.image_chunks import decode_into, encode, read_table, table_bytes
+from imitate.datasets.image_chunks import ImageCodec, decode_into, read_table, table_bytes
 from imitate.datasets.stored_array import StoredArray
 from imitate.errors import DataError
 from imitate.types import ArraySpec
@@ -20,7 +20,7 @@ PER_TASK = 16
 
 
 class ImageArray(StoredArray):
-    """(N, H, W, 3) uint8 on disk as JPEG; rows are decoded one by one, each once per reading."""
+    """(N, H, W, C) uint8 encoded on disk; rows are decoded one by one, each once per reading."""
 
     def __init__(self, raw: zarr.Array, steps: int, spec: ArraySpec, where: str, folder: Path) -> None:
         """Present the first `steps` images below `folder`; `where` names file and array in errors."""
@@ -28,7 +28,7 @@ class ImageArray(StoredArray):
         self._folder = folder
 
     def __getitem__(self, rows: slice | int | np.ndarray) -> np.ndarray:
-        """Images (n, H, W, 3) uint8; raises DataError naming the chunk file that cannot be read."""
+        """Images (n, H, W, C) uint8; raises DataError naming the chunk file that cannot be read."""
         if isinstance(rows, int | np.integer):
             return self[np.array([rows])][0]
         wanted = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows)
@@ -38,7 +38,7 @@ class ImageArray(StoredArray):
         return images
 
     def read_into(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Decode the images `rows` (n,) into `out` (n, H, W, 3) uint8, each once."""
+        """Decode the images `rows` (n,) into `out` (n, H, W, C) uint8, each once."""
         unique, first, inverse = np.unique(self._within(rows), return_index=True, return_inverse=True)
         tasks = _tasks(unique, first, self.chunk_rows)
         threads = _threads() if len(tasks) > 1 else None
@@ -49,7 +49,7 @@ class ImageArray(StoredArray):
             out[copy] = out[first[inverse[copy]]]
 
     def encoded(self, start: int, stop: int) -> list[bytes]:
-        """The JPEG files of the images `start` … `stop`, as they are stored."""
+        """The images `start` … `stop` as they are stored."""
         found: list[bytes] = []
         size = self.chunk_rows
         for number in range(start // size, -(-stop // size)):
@@ -86,14 +86,14 @@ class ImageArray(StoredArray):
         return self._folder / f"{number}.0.0.0"
 
 
-def encode_all(images: np.ndarray) -> list[bytes]:
-    """(n, H, W, 3) uint8 RGB -> a JPEG file each."""
+def encode_all(images: np.ndarray, codec: ImageCodec) -> list[bytes]:
+    """(n, H, W, C) uint8 -> each image as `codec` encodes it."""
     threads = _threads() if len(images) > 1 else None
-    return list(threads.map(encode, images) if threads else map(encode, images))
+    return list((threads.map if threads else map)(codec.encode_image, images))
 
 
 def decode_all(files: Sequence[bytes], shape: tuple[int, ...]) -> np.ndarray:
-    """JPEG files -> (n, H, W, 3) uint8 RGB; raises DataError for a damaged one, or of another size."""
+    """Encoded images -> (n, H, W, C) uint8; raises DataError for a damaged one, or of another size."""
     images = np.empty((len(files), *shape), np.uint8)
     threads = _threads() if len(files) > 1 else None
     try:

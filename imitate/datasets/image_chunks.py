@@ -4,7 +4,7 @@
     bytes 4…7       count of images, n
     bytes 8…15      size of the file
     then            n + 1 offsets (uint32) from the start of the file; image i is offset[i] … offset[i + 1]
-    then            the images, each a complete JPEG file
+    then            the images, each a JPEG file, or its bytes as a frame of zstd
 
 All numbers are little-endian. One image costs two short reads and one decode, whatever the size of the chunk,
 and images are appended as they are: nothing that was encoded is ever encoded again. Importing this module
@@ -15,22 +15,31 @@ finds it by itself.
 import struct
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import cv2
 import numpy as np
 from numcodecs.abc import Codec  # type: ignore[import-untyped]
 from numcodecs.registry import register_codec  # type: ignore[import-untyped]
+from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 
+from imitate.datasets.image_headers import ZSTD_MAGIC, jpeg_size, zstd_bytes
+from imitate.errors import ConfigError, nearest
 from imitate.types import ArraySpec
 
-Storage = Literal["jpeg", "lossless"]
-"""How a store keeps camera images: "jpeg" those worth it, "lossless" every number of every image."""
+Storage = Literal["auto", "jpeg", "lossless"]
+"""How a store keeps camera images.
+
+"auto": exactly where zstd brings an image to a quarter, else as JPEG: drawn images stay what they are, and
+those of a real camera, whose noise cannot be compressed, get small. "jpeg": as JPEG. "lossless": exactly.
+"""
 
 CODEC_ID = "imitate_images"
 QUALITY = 95
 SMALL_PX = 64
-"""Images up to this side stay lossless: they are cheap, and every pixel of them counts."""
+"""Images up to this side are kept exactly, many in one chunk of Blosc: they are cheap, every pixel counts."""
+EXACT_UP_TO = 0.25
+"""Of an image's bytes: what "auto" may spend on keeping it exactly."""
 
 HEAD = struct.Struct("<4sIQ")
 MAGIC = b"IMG1"
@@ -42,47 +51,70 @@ SETTINGS = (
     cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     cv2.IMWRITE_JPEG_QUALITY,
 )
+ZSTD = Zstd(level=1)
 DECODING = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
-def is_encoded(name: str, array: ArraySpec, storage: Storage) -> bool:
-    """Whether the array `name` is stored as JPEG: colour images above 64 px that are no depths or masks."""
-    return (
-        storage == "jpeg"
-        and array.is_image
-        and array.shape[2] == 3
-        and min(array.shape[:2]) > SMALL_PX
-        and not any(part in name.lower() for part in EXACT_NAMES)
-    )
+def require_storage(storage: str) -> None:
+    """Raise ConfigError with the nearest name for what is no `Storage`."""
+    if storage not in get_args(Storage):
+        raise ConfigError(f"storage is {storage!r}{nearest(storage, get_args(Storage))}")
+
+
+def is_encoded(array: ArraySpec) -> bool:
+    """Whether images are encoded one by one: those of more than 64 px."""
+    return array.is_image and min(array.shape[:2]) > SMALL_PX
+
+
+def storage_of(name: str, array: ArraySpec, wanted: Storage) -> Storage:
+    """What an array of images gets where `wanted` is asked for: only colours may lose anything."""
+    holds_numbers = array.shape[2:] != (3,) or any(part in name.lower() for part in EXACT_NAMES)
+    return "lossless" if holds_numbers else wanted
 
 
 class ImageCodec(Codec):  # type: ignore[misc]
     """numcodecs codec of a whole chunk, so that zarr reads what `ImageArray` reads image by image.
 
-    shape: of a chunk (rows, H, W, 3). Images that a chunk does not have yet are zeros.
+    shape: of a chunk (rows, H, W, C). Images that a chunk does not have yet are zeros. storage: how images
+    are encoded from now on; each is decoded as what it is.
     """
 
     codec_id = CODEC_ID
 
-    def __init__(self, shape: Sequence[int], quality: int = QUALITY) -> None:
+    def __init__(self, shape: Sequence[int], storage: Storage, quality: int = QUALITY) -> None:
         self.shape = tuple(int(size) for size in shape)
-        self.quality = int(quality)
-        if len(self.shape) != 4 or self.shape[3] != 3 or min(self.shape) < 1:
-            raise ValueError(f"shape is {self.shape}, expected (rows, H, W, 3)")
+        self.storage, self.quality = storage, int(quality)
+        if len(self.shape) != 4 or min(self.shape) < 1:
+            raise ValueError(f"shape is {self.shape}, expected (rows, H, W, C)")
+        if storage not in get_args(Storage) or not 1 <= self.quality <= 100:
+            raise ValueError(f"storage is {storage!r} of quality {quality}")
+        if storage != "lossless" and self.shape[3] != 3:
+            raise ValueError(f"storage is {storage!r}, but only colours (rows, H, W, 3) can be JPEG")
 
     def get_config(self) -> dict[str, Any]:
         """What the header of an array says of this codec."""
-        return {"id": self.codec_id, "shape": list(self.shape), "quality": self.quality}
+        return {
+            "id": self.codec_id,
+            "shape": list(self.shape),
+            "storage": self.storage,
+            "quality": self.quality,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """The codec of `get_config`; raises ValueError for another shape than (rows, H, W, 3)."""
-        return cls(config["shape"], config.get("quality", QUALITY))
+        """The codec of `get_config`; raises ValueError for settings that it never has."""
+        return cls(config["shape"], config["storage"], config["quality"])
 
     def encode(self, buf: Any) -> bytes:
-        """A chunk (rows, H, W, 3) uint8 -> the bytes of its file."""
-        chunk = np.frombuffer(buf, np.uint8).reshape(self.shape)
-        return join([encode(image, self.quality) for image in chunk])
+        """A chunk (rows, H, W, C) uint8 -> the bytes of its file."""
+        return join([self.encode_image(image) for image in np.frombuffer(buf, np.uint8).reshape(self.shape)])
+
+    def encode_image(self, image: np.ndarray) -> bytes:
+        """(H, W, C) uint8 -> its bytes in a chunk."""
+        exact = b"" if self.storage == "jpeg" else bytes(ZSTD.encode(np.ascontiguousarray(image)))
+        if self.storage == "lossless" or (exact and len(exact) <= EXACT_UP_TO * image.nbytes):
+            return exact
+        return encode_jpeg(image, self.quality)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """The bytes of a file -> its chunk; raises ValueError where they are damaged."""
@@ -100,7 +132,7 @@ class ImageCodec(Codec):  # type: ignore[misc]
 register_codec(ImageCodec)
 
 
-def encode(image: np.ndarray, quality: int = QUALITY) -> bytes:
+def encode_jpeg(image: np.ndarray, quality: int = QUALITY) -> bytes:
     """(H, W, 3) uint8 RGB -> a JPEG file with colour at full resolution (4:4:4)."""
     settings = [*SETTINGS, quality]
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
@@ -110,7 +142,24 @@ def encode(image: np.ndarray, quality: int = QUALITY) -> bytes:
 
 
 def decode_into(data: Any, out: np.ndarray) -> None:
-    """A JPEG file -> `out` (H, W, 3) uint8 RGB; raises ValueError where it is damaged or of another size."""
+    """An encoded image -> `out` (H, W, C) uint8; raises ValueError where it is damaged or of another size."""
+    if data[:4] == ZSTD_MAGIC:
+        _decode_zstd(data, out)
+    else:
+        _decode_jpeg(data, out)
+
+
+def _decode_zstd(data: Any, out: np.ndarray) -> None:
+    found = zstd_bytes(data)
+    if found != out.nbytes:
+        raise ValueError(f"an image has {found} bytes, expected {out.nbytes}")
+    try:
+        ZSTD.decode(data, out=out)
+    except RuntimeError as error:
+        raise ValueError(f"an image is damaged ({error})") from error
+
+
+def _decode_jpeg(data: Any, out: np.ndarray) -> None:
     height, width = jpeg_size(data)
     if (height, width, 3) != out.shape:
         raise ValueError(f"an image is {height} x {width} px, expected {out.shape[0]} x {out.shape[1]}")
@@ -118,21 +167,6 @@ def decode_into(data: Any, out: np.ndarray) -> None:
     if found is None or found.shape != out.shape:
         raise ValueError("an image is damaged")
     cv2.cvtColor(found, cv2.COLOR_BGR2RGB, dst=out)
-
-
-def jpeg_size(data: Any) -> tuple[int, int]:
-    """Height and width that a JPEG file claims to have, known before any memory is taken for it.
-
-    Raises ValueError where there is no frame header (ITU T.81, B.2.2: the marker segments before it are
-    skipped by their lengths).
-    """
-    at = 2
-    while bytes(data[:2]) == b"\xff\xd8" and at + 9 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], data[at + 2] << 8 | data[at + 3]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return data[at + 5] << 8 | data[at + 6], data[at + 7] << 8 | data[at + 8]
-        at += 2 + length
-    raise ValueError("an image is no JPEG file, or its header is damaged")
 
 
 def join(images: Sequence[bytes]) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from imitate.datasets.durable import WriterLock
 from imitate.datasets.episode_store import EpisodeStore
 from imitate.datasets.formats import PLAIN, Foreign, ReadOptions, format_of, writable
+from imitate.datasets.image_chunks import Storage
 from imitate.datasets.opening import open_store, require_exists
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError
@@ -17,6 +18,8 @@ from imitate.progress import SILENT, Progress
 
 OURS = "imitate"
 """The key of our own format, which is not written by a Format."""
+
+LOSSY = "the last bits of its images, kept as JPEG of quality 95; storage=lossless keeps them"
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,12 @@ def import_file(
     progress: Progress = SILENT,
     options: ReadOptions = PLAIN,
     key: str = OURS,
+    storage: Storage = "lossless",
 ) -> ImportReport:
     """Write the demonstrations of `src` to a new store at `out`, or in the foreign format named `key`.
 
-    What is written appears when it is complete and read back; on any failure nothing is left. Raises
+    `storage` says how a new store keeps camera images; images that the source has encoded alike stay as they
+    are. What is written appears when it is complete and read back; on any failure nothing is left. Raises
     DataError where `src` cannot be read or `out` exists, ConfigError for a format that cannot be written.
     """
     src, out = Path(src), Path(out)
@@ -53,10 +58,10 @@ def import_file(
         writable(key)
     foreign, title = read_foreign(src, options)
     if key == OURS:
-        steps, data_hash = _import(foreign, out, progress)
-        return ImportReport(
-            out, title, len(foreign), steps, data_hash, foreign.left_out, getattr(foreign, "notes", ())
-        )
+        steps, data_hash, changed = _import(foreign, out, progress, storage)
+        left_out = (*foreign.left_out, *(f"{name}: {LOSSY}" for name in changed))
+        notes = getattr(foreign, "notes", ())
+        return ImportReport(out, title, len(foreign), steps, data_hash, left_out, notes)
     if isinstance(foreign, EpisodeStore):
         return export_store(foreign, out, key, progress)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=_parent(out)) as folder:
@@ -66,18 +71,20 @@ def import_file(
     return dataclasses.replace(report, kind=title, left_out=left_out, notes=getattr(foreign, "notes", ()))
 
 
-def _import(foreign: Foreign, out: Path, progress: Progress) -> tuple[int, str]:
-    """Write a store of our own; gives its steps and content hash."""
+def _import(
+    foreign: Foreign, out: Path, progress: Progress, storage: Storage = "lossless"
+) -> tuple[int, str, list[str]]:
+    """Write a store of our own; gives its steps, its content hash, and the images that became JPEG."""
     unfinished = out.with_name(f".{out.name}.importing")
     _remove_stale(unfinished)
     try:
-        _write(foreign, unfinished, progress)
+        changed = _write(foreign, unfinished, progress, storage)
         found = _verify(unfinished, len(foreign), progress)
         os.replace(unfinished, out)  # noqa: PTH105
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    return found
+    return (*found, changed)
 
 
 def read_foreign(src: Path, options: ReadOptions = PLAIN) -> tuple[Foreign, str]:
@@ -123,12 +130,13 @@ def _remove_stale(unfinished: Path) -> None:
         shutil.rmtree(unfinished)
 
 
-def _write(foreign: Foreign, path: Path, progress: Progress) -> None:
-    store = DemoStore.create(path, foreign.spec, foreign.source, dict(foreign.metadata))
+def _write(foreign: Foreign, path: Path, progress: Progress, storage: Storage) -> list[str]:
+    store = DemoStore.create(path, foreign.spec, foreign.source, dict(foreign.metadata), storage)
     with store, progress.task("import", len(foreign), "episodes") as task:
-        for episode in foreign.episodes():
-            store.append(episode)
+        for index, episode in enumerate(foreign.episodes()):
+            store.append(episode, foreign.encoded(index) if isinstance(foreign, EpisodeStore) else None)
             task.advance()
+    return sorted(store.changed)
 
 
 def _verify(path: Path, episodes: int, progress: Progress) -> tuple[int, str]:

@@ -25,11 +25,12 @@ import numpy as np
 import zarr
 from zarr.storage import LocalStore
 
-from imitate.datasets.array_files import append_images, append_rows, create_array, create_ends, create_images
+from imitate.datasets.array_files import append_images, append_rows, create_array, create_ends
 from imitate.datasets.durable import WriterLock, sync_folder, write_durably
 from imitate.datasets.episode_store import ACTION, EpisodeRecord, EpisodeStore, arrays_digest, canonical_json
 from imitate.datasets.image_array import ImageArray, decode_all, encode_all
-from imitate.datasets.image_chunks import ImageCodec, Storage, is_encoded
+from imitate.datasets.image_chunks import ImageCodec, Storage, storage_of
+from imitate.datasets.image_headers import JPEG_START
 from imitate.datasets.store_files import ATTRIBUTE as ATTRIBUTE
 from imitate.datasets.store_files import FORMAT, read_attributes, read_committed, require_rows
 from imitate.datasets.stored_array import StoredArray
@@ -44,6 +45,11 @@ class DemoStore(EpisodeStore):
 
     _lock: WriterLock | None = None
 
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        super().__init__(*args, **keywords)
+        self.changed: set[str] = set()
+        """Names of the arrays with images that were made JPEG here, and so are no longer exactly as given."""
+
     @classmethod
     def create(
         cls,
@@ -55,8 +61,8 @@ class DemoStore(EpisodeStore):
     ) -> Self:
         """Make an empty store at `path`, whole or not at all.
 
-        With `storage` "jpeg", camera images of more than 64 px are kept as JPEG, each by itself. Raises
-        DataError where `path` exists, SpecError for a spec whose names cannot name arrays.
+        `storage` says how camera images of more than 64 px are kept. Raises DataError where `path` exists,
+        SpecError for a spec whose names cannot name arrays.
         """
         path = Path(path)
         if path.exists():
@@ -97,7 +103,7 @@ class DemoStore(EpisodeStore):
     def array(self, name: str) -> StoredArray:
         """The array (N, …) of an observation or of "action"; raises DataError for an absent name."""
         array = super().array(name)
-        if not self._encodes(name):
+        if self._codec(name) is None:
             return array
         where, folder = f"{self.path}/data/{name}", self.path / "data" / name
         return ImageArray(self._raw_array(name), self.steps, self._array_spec(name), where, folder)
@@ -105,10 +111,10 @@ class DemoStore(EpisodeStore):
     def append(self, episode: Episode, encoded: Mapping[str, Sequence[bytes]] | None = None) -> None:
         """Add `episode`; when this returns it is on the disk, and until then the store is as before.
 
-        Images that this store keeps as JPEG are encoded here, unless `encoded` has the JPEG files that they
-        were decoded from: those are taken as they are. The first append takes the writer's lock, which
+        Camera images are encoded here. Where they were decoded from the files `encoded`, JPEG among these is
+        taken as it is: copying loses nothing. The first append takes the writer's lock, which
         `close` or the end of the process gives back. Raises SpecError where the arrays do not fit the
-        spec, DataError for an id that is there already, for damaged JPEG files, or while another process
+        spec, DataError for an id that is there already, for damaged images, or while another process
         writes.
         """
         arrays = self._fitting_arrays(episode)
@@ -125,7 +131,7 @@ class DemoStore(EpisodeStore):
         self._commit(record)
 
     def encoded(self, index: int) -> dict[str, list[bytes]]:
-        """The JPEG files of episode `index`, by array, for `append` to another store."""
+        """The encoded images of episode `index`, by array, for `append` to another store."""
         stop = int(self._ends[self._checked_index(index)])
         arrays = {name: self.array(name) for name in self.keys}
         images = {name: array for name, array in arrays.items() if isinstance(array, ImageArray)}
@@ -146,22 +152,33 @@ class DemoStore(EpisodeStore):
         self._ends, self._records = read_committed(self.path)
         self._lock = lock
 
-    def _encodes(self, name: str) -> bool:
-        return isinstance(self._raw_array(name).metadata.compressor, ImageCodec)
+    def _codec(self, name: str) -> ImageCodec | None:
+        codec = self._raw_array(name).metadata.compressor  # type: ignore[union-attr]
+        return codec if isinstance(codec, ImageCodec) else None
 
     def _encoded(
         self, arrays: Mapping[str, np.ndarray], given: Mapping[str, Sequence[bytes]], episode: str
-    ) -> dict[str, Sequence[bytes]]:
-        images: dict[str, Sequence[bytes]] = {}
-        for name, rows in arrays.items():
-            if self._encodes(name):
-                images[name] = given[name] if name in given else encode_all(rows)
-                if len(images[name]) != len(rows):
-                    raise DataError(
-                        f"{self.path}: {name!r} of episode {episode!r} has {len(images[name])} encoded "
-                        f"images, expected {len(rows)}"
-                    )
-        return images
+    ) -> dict[str, list[bytes]]:
+        codecs = {name: codec for name in arrays if (codec := self._codec(name))}
+        for name in codecs.keys() & given.keys():
+            if len(given[name]) != len(arrays[name]):
+                raise DataError(
+                    f"{self.path}: {name!r} of episode {episode!r} has {len(given[name])} encoded images, "
+                    f"expected {len(arrays[name])}"
+                )
+        return {name: self._files(name, arrays[name], codec, given) for name, codec in codecs.items()}
+
+    def _files(
+        self, name: str, images: np.ndarray, codec: ImageCodec, given: Mapping[str, Sequence[bytes]]
+    ) -> list[bytes]:
+        """Each image encoded; a given JPEG is taken as it is, for what it lost cannot be had back."""
+        files = [file if file[:2] == JPEG_START else b"" for file in given.get(name, [b""] * len(images))]
+        missing = [index for index, file in enumerate(files) if not file]
+        for index, file in zip(missing, encode_all(images[missing], codec), strict=True):
+            files[index] = file
+            if file[:2] == JPEG_START:
+                self.changed.add(name)
+        return files
 
     def _fitting_arrays(self, episode: Episode) -> dict[str, np.ndarray]:
         if set(episode.obs) != set(self.spec.obs):
@@ -248,8 +265,7 @@ def _write_empty(path: Path, spec: DataSpec, source: str, metadata: dict[str, An
     write_durably(path / "meta/episodes.jsonl", b"")
     for name in _names(spec):
         array = spec.action if name == ACTION else spec.obs[name]
-        make = create_images if name != ACTION and is_encoded(name, array, storage) else create_array
-        make(path / "data" / name, array)
+        create_array(path / "data" / name, array, storage_of(name, array, storage))
     create_ends(path / "meta/episode_ends")
     for folder in (path, path / "data", path / "meta"):
         sync_folder(folder)

@@ -1,4 +1,4 @@
-"""A store of JPEG images: random access, no loss beyond the first encoding, whole or absent."""
+"""A store of encoded images: random access, no loss beyond the first encoding, whole or absent."""
 
 import os
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import zarr
 
 from imitate.datasets import array_files
 from imitate.datasets.image_array import ImageArray
+from imitate.datasets.importing import LOSSY, import_file
 from imitate.datasets.loader import DataConfig, prepare
 from imitate.datasets.store import DemoStore
 from imitate.envs.tabletop.reach import ReachConfig
@@ -137,8 +138,8 @@ def test_copying_hands_the_encoded_images_on(tmp_path: Path) -> None:
     assert front_of(copy).encoded(0, 13) == front_of(store).encoded(10, 23)
     with pytest.raises(DataError, match=r"'front' of episode 'demo_9' has 13 encoded images, expected 4"):
         copy.append(made(9, 4), {"front": store.encoded(1)["front"]})
-    with pytest.raises(DataError, match="cannot be stored: an image is no JPEG"):
-        copy.append(made(9, 1), {"front": [b"\x89PNG"]})
+    with pytest.raises(DataError, match="cannot be stored: an image is neither JPEG nor zstd"):
+        copy.append(made(9, 1), {"front": [b"\xff\xd8junk"]})
     assert len(DemoStore.open(copy.path)) == 2
 
 
@@ -231,6 +232,25 @@ def test_training_reads_the_windows_from_disk_as_from_memory(tmp_path: Path) -> 
         assert all(one.obs[key].equal(other.obs[key]) for key in SPEC.obs)
 
 
+def test_an_import_says_what_became_jpeg_and_copies_keep_every_bit(tmp_path: Path) -> None:
+    exact = tmp_path / "exact.zarr"
+    with DemoStore.create(exact, SPEC) as store:
+        noisy = made(0, 9)
+        front = noisy.obs["front"] ^ np.random.default_rng(0).integers(
+            0, 32, noisy.obs["front"].shape, np.uint8
+        )
+        store.append(replace(noisy, obs={**noisy.obs, "front": front}))
+    assert np.array_equal(store.episode(0).obs["front"], front)
+    report = import_file(exact, tmp_path / "auto.zarr", storage="auto")
+    assert [line for line in report.left_out if "JPEG" in line] == [f"front: {LOSSY}"]
+    lossless = import_file(exact, tmp_path / "same.zarr")
+    assert lossless.left_out == ()
+    assert lossless.data_hash == store.content_hash()
+    copy = import_file(tmp_path / "auto.zarr", tmp_path / "copy.zarr", storage="jpeg")
+    assert (copy.data_hash, copy.left_out) == (report.data_hash, ())
+    assert DemoStore.open(copy.out).encoded(0) == DemoStore.open(report.out).encoded(0)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_still_reads(tmp_path: Path) -> None:
     front = front_of(written(tmp_path / "s.zarr", [30]))
@@ -253,8 +273,12 @@ def test_training_sees_nearly_what_the_environment_draws(tmp_path: Path) -> None
     with DemoStore.create(tmp_path / "s.zarr", spec, storage="jpeg") as store:
         obs = {key: np.stack([each[key] for each in seen]) for key in spec.obs}
         store.append(Episode("seen", obs, np.zeros((3, 1), np.float32)))
+    with DemoStore.create(tmp_path / "auto.zarr", spec, storage="auto") as auto:
+        auto.append(Episode("seen", obs, np.zeros((3, 1), np.float32)))
     stored = store.episode(0).obs
     for key, images in obs.items():
+        if key not in auto.changed:
+            assert np.array_equal(auto.episode(0).obs[key], images)
         assert psnr(stored[key], images) > 38
         assert abs(stored[key].mean(dtype=float) - images.mean(dtype=float)) < 0.5
 
