@@ -8,8 +8,10 @@ from recorded_session import record, record_steps
 from replay_buffers import write_buffer, write_store
 from sample_arrays import npz_sample, rlds_sample
 from small_lerobot import lerobot_sample
+from written_bags import bag_sample
 
 SAMPLES: dict[str, Callable[[Path], Path]] = {}
+SAMPLES["bag"] = bag_sample
 SAMPLES["npz"] = npz_sample
 SAMPLES["rlds"] = rlds_sample
 SAMPLES["robomimic"] = lambda folder: write_robomimic(folder / "low_dim.hdf5")

@@ -24,11 +24,16 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def is_recording(path: Path) -> bool:
-    """Whether `path` is a log, or a folder of logs; a session of imitate deploy is none."""
+    """Whether `path` is a log, or a folder of nothing but logs and files beside them.
+
+    A session of imitate deploy is none.
+    """
     try:
         if is_bag(path):
             return True
-        return path.is_dir() and any(is_bag(child) for child in path.iterdir())
+        children = [child for child in path.iterdir() if child.name[0] != "."] if path.is_dir() else []
+        logs = [child for child in children if is_bag(child)]
+        return bool(logs) and not any(child.is_dir() for child in children if child not in logs)
     except OSError:
         return False
 

@@ -143,6 +143,8 @@ class Topics:
                 raise ConfigError(
                     f"observations.{name} is no name: expected letters, digits, _ . - (and not action)"
                 )
+            if not entries:
+                raise ConfigError(f"observations.{name} is empty, expected at least one entry")
             for entry in entries:
                 if entry.lag_s or entry.ahead_steps or entry.sample == "next":
                     raise ConfigError(

@@ -95,7 +95,7 @@ def read_bag(path: Path, options: ReadOptions) -> BagDemos:
         plans[0].spec,
         f"{title(logs[0][0])}, {path.name}",
         {"rate_audit": audit, "topics": told.read_text(encoding="utf-8")},
-        (*_prefixed(lines, logs), *_unknown_units(plans[0])),
+        (*_prefixed(lines, logs), *_unknown_units(plans[0]), *_looking_ahead(plans[0])),
         tuple(item for items in said for item in items),
         counts,
         logs,
@@ -131,6 +131,16 @@ def _unknown_units(plan: Plan) -> Iterator[str]:
     ]
     if without:
         yield f"no units are known of {', '.join(without)}: ROS leaves them open; tell them with  units:"
+
+
+def _looking_ahead(plan: Plan) -> Iterator[str]:
+    for key in plan.spec.obs:
+        for source in plan.sources[key]:
+            if source.sample != "previous":
+                yield (
+                    f"{source.entry.where} is sampled {source.sample}: it may hold what came up to "
+                    f"{source.age_ns / 1e9:.3g} s after its step, which a policy will not know"
+                )
 
 
 def _named(logs: list[Path]) -> list[tuple[Path, str]]:

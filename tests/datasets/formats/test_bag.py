@@ -1,0 +1,413 @@
+"""Recorded robot logs become demonstrations: what was seen and done at each step, by a topics file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from written_bags import (
+    BEGAN_NS,
+    BOOL,
+    GRIPPER,
+    JOINTS,
+    KINDS,
+    NS,
+    PART_TEXT,
+    REACH_TOPICS,
+    TRAJECTORY,
+    Said,
+    bag_sample,
+    compressed_image,
+    header,
+    joints,
+    mcap_file,
+    raw_image,
+    reach,
+    text,
+    values,
+    write_bag,
+)
+
+from imitate.datasets.formats import PLAIN, ReadOptions, format_of
+from imitate.datasets.formats.bag import FORMAT, BagDemos, read_bag
+from imitate.datasets.importing import import_file
+from imitate.datasets.store import DemoStore
+from imitate.datasets.timing import KEY
+from imitate.errors import ConfigError, DataError
+from imitate.types import Episode
+
+PLOTJUGGLER = Path(__file__).resolve().parents[4] / "shared/data/plotjuggler_bags/datasamples"
+needs_data = pytest.mark.skipif(
+    not PLOTJUGGLER.is_dir(), reason="../shared/data/plotjuggler_bags is not there"
+)
+
+
+def read(bag: Path, topics: str) -> BagDemos:
+    file = bag.parent / "told.yaml"
+    file.write_text(topics)
+    return read_bag(bag, ReadOptions(file))
+
+
+def episodes(bag: Path, topics: str) -> list[Episode]:
+    return list(read(bag, topics).episodes())
+
+
+def ramp(count: int = 20, rate_hz: float = 10.0, start_s: float = 0.0) -> list[Said]:
+    """Joints whose position is their time, elbow first; commands a tenth of a period later."""
+    times = start_s + np.arange(count) / rate_hz
+    said = [joints(t, ["elbow", "shoulder"], [-t, t], number) for number, t in enumerate(times, 1)]
+    return said + [values("/commands", t + 0.1 / rate_hz, [10 * t]) for t in times]
+
+
+RAMP = """rate_hz: 10
+observations:
+  state: {topic: /joint_states, names: [shoulder, elbow]}
+action: {topic: /commands}
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_log_gives_the_same_steps(kind: str, tmp_path: Path) -> None:
+    (found,) = episodes(write_bag(tmp_path / f"log{'.bag' if kind == 'ros1' else ''}", ramp(), kind), RAMP)
+    assert (found.id, found.success, found.rate_hz) == ("log_0", None, 10.0)
+    assert len(found) == 20
+    times = np.arange(20) / 10
+    np.testing.assert_allclose(found.obs["state"], np.stack([times, -times], 1), atol=1e-12)
+    np.testing.assert_allclose(found.action, 10 * times[:, None], atol=1e-12)
+    assert found.metadata["start_ns"] == BEGAN_NS
+    assert found.metadata[KEY]["jitter_s"] < 1e-6
+
+
+PACKED = {"ros1": ("bz2", "lz4"), "sqlite3": ("file", "message"), "mcap": ("storage", "message", "file")}
+
+
+@pytest.mark.parametrize(("kind", "packed"), [(kind, packed) for kind in KINDS for packed in PACKED[kind]])
+def test_compressed_logs_are_the_same_logs(kind: str, packed: str, tmp_path: Path) -> None:
+    plain, small = (
+        episodes(write_bag(tmp_path / f"log_{how or 'plain'}.bag", reach(), kind, how), REACH_TOPICS)[0]
+        for how in ("", packed)
+    )
+    for name, array in plain.obs.items():
+        np.testing.assert_array_equal(array, small.obs[name])
+
+
+def test_a_folder_of_logs_is_imported_whole(tmp_path: Path) -> None:
+    logs = bag_sample(tmp_path)
+    report = import_file(logs, tmp_path / "out.zarr")
+    store = DemoStore.open(report.out)
+    assert [store.record(index).id for index in range(3)] == ["first_0", "second_0", "third_0"]
+    assert [store.record(index).success for index in range(3)] == [True] * 3
+    for index in range(3):
+        wanted = [item for item in reach(seed=index + 1) if item.type == JOINTS]
+        found = store.episode(index)
+        shoulders = [item.fields["position"][1] for item in wanted]
+        np.testing.assert_array_equal(found.obs["joints"][: len(shoulders), 0], shoulders[: len(found)])
+        np.testing.assert_array_equal(found.obs["camera"][:, 0, 0, 0], np.arange(len(found)) * 20 % 256)
+    assert store.spec.obs["joints"].names == ("shoulder", "elbow")
+    assert store.spec.obs["place"].units == ("m", "m", "m", "", "", "", "")
+    assert set(store.metadata["rate_audit"]["logs"]) == {"first", "second", "third"}
+    assert any("/joint_states" in line for line in report.notes)
+
+
+def test_joints_are_found_by_name_and_partial_messages_are_joined(tmp_path: Path) -> None:
+    said = []
+    for step in range(10):
+        t = step / 10
+        said.append(
+            joints(
+                t,
+                ["shoulder", "elbow"] if step % 2 else ["elbow", "shoulder"],
+                [1, 2] if step % 2 else [2, 1],
+            )
+        )
+        said.append(joints(t + 0.02, ["gripper"], [t]))
+        said.append(joints(t + 0.03, ["wheel"], [99.0]))
+        said.append(values("/commands", t + 0.05, [t]))
+    topics = RAMP.replace("[shoulder, elbow]", "[gripper, elbow, shoulder]")
+    (found,) = episodes(write_bag(tmp_path / "log.bag", said), topics)
+    np.testing.assert_array_equal(found.obs["state"][:, 1:], np.tile([2.0, 1.0], (len(found), 1)))
+    assert (found.obs["state"][:, 0] == np.arange(len(found)) / 10).all()
+
+
+def test_holes_end_an_episode_and_are_told(tmp_path: Path) -> None:
+    said = [item for item in ramp(40) if not 1.05 < item.received_s < 2.0]
+    demos = read(write_bag(tmp_path / "log.bag", said), RAMP.replace("elbow]", "elbow], max_age_s: 0.15"))
+    first, second = demos.episodes()
+    assert first.obs["state"][-1, 0] == pytest.approx(1.1, abs=0.11)
+    assert second.obs["state"][0, 0] == pytest.approx(2.0, abs=0.11)
+    assert any("has no value" in item for item in demos.left_out)
+    facts = demos.metadata["rate_audit"]["topics"]["/joint_states"]
+    assert facts["drops_by"] == "header.seq" and facts["drops"] == 9
+    assert facts["gap_count"] == 1 and facts["longest_gap_s"] == pytest.approx(1.0)
+    assert facts["delay_s"] == pytest.approx(0.001, abs=1e-6)
+
+
+def test_numbers_that_are_not_finite_are_holes(tmp_path: Path) -> None:
+    said = ramp(20)
+    said[10] = joints(1.0, ["elbow", "shoulder"], [np.nan, 1.0])
+    demos = read(write_bag(tmp_path / "log.bag", said), RAMP)
+    assert [len(episode) for episode in demos.episodes()] == [10, 9]
+    assert any("not finite" in item for item in demos.left_out)
+
+
+def test_marks_say_when_episodes_are_and_whether_they_succeeded(tmp_path: Path) -> None:
+    marks = [
+        (0.35, "start"),
+        (0.95, "stop"),
+        (1.25, "start"),
+        (1.3, "start again"),
+        (1.85, "start"),
+        (2.55, "stop"),
+    ]
+    said = ramp(40) + [text("/episode", t, word) for t, word in marks]
+    said += [text("/verdict", 1.0, "bad"), text("/verdict", 1.1, "good"), text("/verdict", 2.6, "bad")]
+    topics = RAMP + (
+        "episodes:\n  start: {topic: /episode, equals: start}\n  end: {topic: /episode, equals: stop}\n"
+        "  success: {topic: /verdict, equals: good}\n"
+    )
+    demos = read(write_bag(tmp_path / "log.bag", said), topics)
+    found = list(demos.episodes())
+    assert [episode.success for episode in found] == [True, None, False]
+    starts = [(episode.metadata["start_ns"] - BEGAN_NS) / NS for episode in found]
+    np.testing.assert_allclose(starts, [0.35, 1.25, 1.85])
+    assert [len(episode) for episode in found] == [7, 6, 8]
+    assert any("before the first start" in item for item in demos.left_out)
+
+
+def test_a_level_starts_an_episode_once_and_a_change_of_number_too(tmp_path: Path) -> None:
+    said = ramp(30)
+    for step in range(30):
+        said.append(Said("/recording", BOOL, step / 10 - 0.001, {"data": 5 <= step < 15}))
+        said.append(Said("/number", "std_msgs/msg/Int32", step / 10 - 0.001, {"data": step // 10}))
+    bag = write_bag(tmp_path / "log", said, "mcap")
+    level = (
+        "episodes:\n  start: {topic: /recording, equals: true}\n  end: {topic: /recording, equals: false}\n"
+    )
+    (found,) = episodes(bag, RAMP + level)
+    assert (found.metadata["start_ns"] - BEGAN_NS) / NS == pytest.approx(0.499)
+    change = "episodes:\n  start: {topic: /number, change: true}\n"
+    assert len(episodes(bag, RAMP + change)) == 3
+
+
+def test_the_action_may_be_the_state_ahead_or_lag(tmp_path: Path) -> None:
+    said = [joints(step / 50, ["elbow"], [step / 50]) for step in range(100)]
+    bag = write_bag(tmp_path / "log.bag", said)
+    base = "rate_hz: 10\nobservations: {state: {topic: /joint_states}}\n"
+    ahead, lag = (
+        episodes(bag, base + f"action: {{topic: /joint_states, {how}}}\n")[0]
+        for how in ("ahead_steps: 2", "lag_s: 0.06, sample: linear")
+    )
+    np.testing.assert_allclose(ahead.action - ahead.obs["state"], 0.2, atol=1e-9)
+    np.testing.assert_allclose(lag.action - lag.obs["state"], 0.06, atol=1e-9)
+
+
+def test_the_audit_finds_how_much_later_the_robot_moves(tmp_path: Path) -> None:
+    rng, times = np.random.default_rng(0), np.arange(0, 20, 0.02)
+    path = np.cumsum(np.convolve(rng.normal(size=len(times)), np.ones(5) / 5, "same"))
+    said = [values("/commands", t, [p]) for t, p in zip(times, path, strict=True)]
+    said += [joints(t + 0.12, ["elbow"], [p]) for t, p in zip(times, path, strict=True)]
+    topics = "rate_hz: 50\nobservations: {state: {topic: /joint_states}}\naction: {topic: /commands}\n"
+    latency = read(write_bag(tmp_path / "log.bag", said), topics).metadata["rate_audit"]["latency"]["state"]
+    assert latency["motion_lag_s"] == pytest.approx(0.12, abs=0.01)
+    assert latency["correlation"] > 0.9
+
+
+def test_pictures_come_as_they_were_and_resized(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (10, 8, 12, 3), np.uint8)
+    said = [values("/commands", step / 10, [step]) for step in range(10)]
+    said += [raw_image("/raw", step / 10, pictures[step], pad=5) for step in range(10)]
+    said += [compressed_image("/png", step / 10, pictures[step]) for step in range(10)]
+    topics = (
+        "rate_hz: 10\nobservations:\n  raw: {topic: /raw}\n  png: /png\n"
+        "  small: {topic: /raw, size: [4, 6]}\n"
+        "action: {topic: /commands, max_age_s: 0.2}\n"
+    )
+    (found,) = episodes(write_bag(tmp_path / "log", said, "sqlite3"), topics)
+    np.testing.assert_array_equal(found.obs["raw"], pictures[: len(found)])
+    np.testing.assert_array_equal(found.obs["png"], pictures[: len(found)])
+    assert found.obs["small"].shape[1:] == (4, 6, 3)
+    assert found.obs["small"].dtype == np.uint8
+
+
+def test_types_of_the_log_itself_are_read(tmp_path: Path) -> None:
+    said = [
+        Said(
+            "/gripper",
+            GRIPPER,
+            t,
+            {"header": header(t), "opening": t, "from": "x", "parts": [{"force": t}, {"force": -t}]},
+        )
+        for t in np.arange(20) / 10
+    ]
+    topics = (
+        "rate_hz: 10\nobservations:\n  opening: {topic: /gripper, field: opening}\n"
+        "  force: {topic: /gripper, field: 'parts[1].force'}\n"
+        "action: {topic: /gripper, field: opening, ahead_steps: 1}\n"
+    )
+    for kind in KINDS:
+        (found,) = episodes(write_bag(tmp_path / f"{kind}.bag", said, kind), topics)
+        np.testing.assert_allclose(found.obs["force"][:, 0], -found.obs["opening"][:, 0], atol=1e-6)
+        assert found.obs["force"].dtype == np.float32
+
+
+def test_trajectories_and_several_entries_of_one_name(tmp_path: Path) -> None:
+    said = ramp(20)
+    for step in range(20):
+        point = {"positions": np.array([step, -step], float)}
+        body = {"joint_names": ["elbow", "shoulder"], "points": [point]}
+        said.append(Said("/trajectory", TRAJECTORY, step / 10, body))
+    topics = """rate_hz: 10
+observations:
+  state:
+    - {topic: /joint_states, names: [elbow], units: rad}
+    - {topic: /trajectory, names: [elbow]}
+action:
+  - {topic: /trajectory, names: [shoulder, elbow], sample: previous}
+  - {topic: /commands}
+"""
+    demos = read(write_bag(tmp_path / "log", said, "mcap"), topics)
+    assert demos.spec.action.shape == (3,)
+    assert demos.spec.obs["state"].names == ("/joint_states.elbow", "/trajectory.elbow")
+    assert demos.spec.obs["state"].units == ("rad", "")
+    (found,) = demos.episodes()
+    np.testing.assert_array_equal(found.action[:, 0], -np.arange(len(found)))
+
+
+def test_a_log_without_topics_file_is_answered_with_its_topics_and_a_draft(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "log.bag", reach(30))
+    with pytest.raises(
+        DataError, match=r"topics=topics\.yaml.*/joint_states \(sensor_msgs/msg/JointState, 30 mess"
+    ):
+        import_file(bag, tmp_path / "out.zarr")
+    draft = ReadOptions(tmp_path / "draft.yaml")
+    with pytest.raises(DataError, match=r"draft\.yaml did not exist: a draft"):
+        import_file(bag, tmp_path / "out.zarr", options=draft)
+    assert not (tmp_path / "out.zarr").exists()
+    report = import_file(bag, tmp_path / "out.zarr", options=draft)
+    spec = DemoStore.open(report.out).spec
+    assert set(spec.obs) == {"joint_states", "camera", "pose"}
+    assert spec.action.shape == (3,), "the topic that is called a command"
+
+
+def test_sessions_and_logs_are_told_apart(tmp_path: Path) -> None:
+    bag = mcap_file(tmp_path / "log.mcap", reach())
+    found = format_of(bag)
+    assert found is FORMAT
+    assert FORMAT.recognises(tmp_path), "a folder of logs"
+    (tmp_path / "meta").mkdir()
+    assert not FORMAT.recognises(tmp_path), "a data set of another kind, with a log in it"
+
+
+def test_logs_of_different_robots_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    write_bag(folder / "a.bag", ramp())
+    write_bag(
+        folder / "b.bag",
+        [item for item in ramp() if item.type == JOINTS]
+        + [values("/commands", t / 10, [1, 2]) for t in range(20)],
+    )
+    with pytest.raises(DataError, match=r"b\.bag gives action \(2,\).*a\.bag"):
+        read(folder, RAMP)
+
+
+def test_missing_definitions_are_taken_from_the_topics_file(tmp_path: Path) -> None:
+    import sqlite3
+
+    said = [Said("/part", "acme_msgs/msg/Part", t / 10, {"force": t}) for t in range(20)]
+    bag = write_bag(tmp_path / "log", said, "sqlite3")
+    with sqlite3.connect(bag / "log.db3") as connection:
+        connection.execute("DELETE FROM message_definitions")
+    topics = (
+        "rate_hz: 10\nobservations: {force: {topic: /part, field: force}}\n"
+        "action: {topic: /part, field: force, ahead_steps: 1}\n"
+    )
+    with pytest.raises(DataError, match=r"acme_msgs/msg/Part, which the log does not define.*definitions"):
+        read(bag, topics)
+    (tmp_path / "Part.msg").write_text(PART_TEXT)
+    (found,) = episodes(bag, topics + "definitions: {acme_msgs/msg/Part: Part.msg}\n")
+    np.testing.assert_array_equal(found.obs["force"][:, 0], np.arange(len(found)))
+
+
+WRONG = {
+    "{x: {topic: /joint_stats}}": r"observations\.x\.topic is /joint_stats.*'/joint_states'",
+    "{x: {topic: /joint_states, field: postion}}": r"no field 'postion' \(did you mean 'position'",
+    "{x: {topic: /joint_states, names: [shouldr]}}": r"never names 'shouldr' \(did you mean 'shoulder'",
+    "{x: {topic: /joint_states, field: velocity}}": r"velocity has 0 values for 2 joints",
+    "{x: {topic: /joint_states, units: [rad, rad, rad]}}": r"units has 3 entries, expected 1 or 2",
+    "{x: {topic: /joint_states, sample: slerp}}": r"no quaternion; use linear",
+    "{x: {topic: /commands, names: [a, b]}}": r"names has 2 names; /commands has 1 numbers",
+    "{x: {topic: /commands, size: [2, 2]}}": r"size is for pictures",
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_the_log_does_not_hold_is_named(wrong: str, tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "log.bag", ramp())
+    with pytest.raises((ConfigError, DataError), match=WRONG[wrong]) as caught:
+        read(bag, f"rate_hz: 10\nobservations: {wrong}\naction: {{topic: /commands}}\n")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_clock_that_was_set_back_is_refused(tmp_path: Path) -> None:
+    said = [item for item in ramp(20) if item.type != JOINTS]
+    said += [
+        Said(
+            "/joint_states",
+            JOINTS,
+            t / 10,
+            {"header": header(t / 10 if t < 10 else t / 10 - 60), "name": ["a"], "position": [1.0]},
+        )
+        for t in range(20)
+    ]
+    bag = write_bag(tmp_path / "log.bag", said)
+    topics = "rate_hz: 10\nobservations: {x: {topic: /joint_states}}\naction: {topic: /commands}\n"
+    with pytest.raises(DataError, match=r"goes back by 59\.9.* s at message 10.*clock: receive"):
+        read(bag, topics)
+    (found,) = episodes(bag, topics + "clock: receive\n")
+    assert len(found) == 20
+
+
+def test_one_clock_for_all_is_asked_for(tmp_path: Path) -> None:
+    said = [item for item in ramp(20) if item.type != JOINTS]
+    said += [
+        Said(
+            "/joint_states",
+            JOINTS,
+            t / 10,
+            {"header": header(t / 10 - 9000), "name": ["a"], "position": [1.0]},
+        )
+        for t in range(20)
+    ]
+    with pytest.raises(DataError, match=r"at no two steps in a row has everything a value.*one clock"):
+        read(write_bag(tmp_path / "log.bag", said), RAMP.replace(", names: [shoulder, elbow]", ""))
+
+
+@needs_data
+def test_real_logs_of_plotjuggler(tmp_path: Path) -> None:
+    topics = tmp_path / "joints.yaml"
+    topics.write_text(
+        "rate_hz: 30\n"
+        "observations: {state: {topic: /fake_joints_state, names: [joint_5, joint_0], units: rad}}\n"
+        "action: {topic: /fake_joints_state, ahead_steps: 1}\n"
+    )
+    report = import_file(
+        PLOTJUGGLER / "fake_joint_state.bag", tmp_path / "a.zarr", options=ReadOptions(topics)
+    )
+    assert (report.episodes, report.steps) == (1, 81)
+    topics.write_text(
+        "rate_hz: 20\nobservations:\n  pose: {topic: /pose, sample: slerp}\n"
+        "  gyro: {topic: /imu, field: angular_velocity}\n  battery: {topic: /battery, field: voltage}\n"
+        "action: {topic: /pose, field: pose.position, ahead_steps: 1}\n"
+    )
+    report = import_file(PLOTJUGGLER / "rosbag2_test", tmp_path / "b.zarr", options=ReadOptions(topics))
+    assert (report.episodes, report.steps) == (1, 1251)
+    store = DemoStore.open(report.out)
+    assert store.spec.obs["battery"].units == ("V",)
+    audit = store.metadata["rate_audit"]["topics"]["/imu"]
+    assert audit["rate_hz"] == pytest.approx(25.0, abs=0.01)
+    json.dumps(store.metadata)
+    alone = ReadOptions(topics)
+    assert len(read_bag(PLOTJUGGLER / "rosbag2_test" / "rosbag2_test_0.db3", alone)) == 1
+    assert PLAIN.topics is None
