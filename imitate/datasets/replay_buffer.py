@@ -8,6 +8,7 @@ environment that the data is used with.
 import hashlib
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -72,7 +73,8 @@ class ReplayBuffer(EpisodeStore):
             array = _TurnedArray(raw, self.steps, self._array_spec(name), f"{self.path}/data/{name}")
             array.layout = layout
         if array.dtype == np.uint8 and raw.dtype.kind == "f":
-            array.scale = _image_scale(raw)
+            with _damage_told(f"{self.path}/data/{name}"):
+                array.scale = _image_scale(raw)
         return array
 
     def episodes(self) -> Iterator[Episode]:
@@ -138,11 +140,8 @@ def _read_ends(tree: ZarrTree) -> np.ndarray:
     header = read_array_header(tree, ENDS)
     if require_array(tree, ENDS, header, header.shape[0]):
         raise DataError(f"{where} lacks chunk files, so episodes would end at 0; copy the dataset again")
-    try:
+    with _damage_told(where):
         ends = np.asarray(_open_array(tree, ENDS)[:])
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise DataError(f"{where} is damaged ({text}); copy the dataset again") from error
     require_increasing(ends, where)
     return ends
 
@@ -186,7 +185,20 @@ def _layout(header: ArrayHeader) -> ImageLayout | None:
 def _open_array(tree: ZarrTree, name: str) -> zarr.Array:
     root = tree.opened
     path = f"{root.path}/{name}".lstrip("/")
-    return zarr.open_array(root.store, path=path, mode="r", zarr_format=tree.zarr_format)
+    with _damage_told(f"{tree.path}/{name}"):
+        return zarr.open_array(root.store, path=path, mode="r", zarr_format=tree.zarr_format)
+
+
+@contextmanager
+def _damage_told(where: str) -> Iterator[None]:
+    """Turn whatever zarr and its codecs make of a damaged array into a DataError that names `where`."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise DataError(f"{where} is damaged ({text}); copy the dataset again") from error
 
 
 def _image_scale(raw: zarr.Array) -> float:

@@ -9,54 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from numcodecs import Blosc
+from replay_buffers import ARRAYS, ENDS, write_buffer, zipped
 
 from imitate.datasets.opening import open_store
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError
 
 PUSHT = Path(__file__).parents[3] / "shared/data/pusht"
-RNG = np.random.default_rng(0)
-ENDS = np.array([7, 12, 30])
-ARRAYS = {
-    "img": RNG.integers(0, 256, (30, 6, 6, 3)).astype(np.float32),
-    "state": RNG.normal(size=(30, 5)).astype(np.float32),
-    "reward": RNG.normal(size=30).astype(np.float32),
-    "action": RNG.normal(size=(30, 2)).astype(np.float32),
-}
-
-
-def write_buffer(path: Path, arrays: dict[str, np.ndarray] = ARRAYS, ends: np.ndarray = ENDS) -> Path:
-    """A replay buffer as Diffusion Policy writes it."""
-    root = zarr.open_group(str(path), mode="w", zarr_format=2)
-    data, meta = root.create_group("data"), root.create_group("meta")
-    with zarr.config.set({"array.write_empty_chunks": True}):
-        for name, array in arrays.items():
-            stored = data.create_array(
-                name,
-                shape=array.shape,
-                chunks=(8, *array.shape[1:]),
-                dtype=array.dtype,
-                compressors=Blosc("zstd", 5, Blosc.BITSHUFFLE),
-            )
-            stored[:] = array
-        stored = meta.create_array("episode_ends", shape=ends.shape, dtype=ends.dtype, compressors=None)
-        stored[:] = ends
-    return path
 
 
 @pytest.fixture
 def buffer(tmp_path: Path) -> Path:
     return write_buffer(tmp_path / "replay.zarr")
-
-
-def zipped(folder: Path, prefix: str = "") -> Path:
-    path = folder.with_suffix(".zarr.zip")
-    with zipfile.ZipFile(path, "w") as archive:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file():
-                archive.write(file, prefix + str(file.relative_to(folder)))
-    return path
 
 
 @pytest.mark.parametrize("prefix", [None, "", "replay.zarr/"], ids=["folder", "zip", "zip of a folder"])

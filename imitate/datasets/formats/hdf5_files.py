@@ -25,7 +25,17 @@ FREE_BYTES, LARGEST_RATIO = 16 * 2**20, 4096
 DEEPEST = 8
 LARGEST_TEXT = 16 * 2**20
 # What h5py raises for damaged files, and what their contents make of reasonable code.
-DAMAGE = (OSError, KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError)
+# SystemError: what its Cython code makes of a name that is no UTF-8.
+DAMAGE = (
+    OSError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    AttributeError,
+    ArithmeticError,
+    SystemError,
+)
 
 
 def holds_hdf5(path: Path) -> bool:
@@ -98,7 +108,9 @@ def layout_of(array: h5py.Dataset) -> ImageLayout | None:
 
 
 def spec_of(array: h5py.Dataset) -> ArraySpec:
-    """What each step of the array holds once `read_steps` has read it."""
+    """What each step of the array holds once `read_steps` has read it; raises SpecError without numbers."""
+    if not is_numbers(array):
+        raise SpecError(_no_numbers(array))
     layout = layout_of(array)
     shape = layout.shape if layout else tuple(array.shape[1:]) or (1,)
     return ArraySpec(shape, array.dtype.newbyteorder("=").name)
@@ -120,9 +132,8 @@ def read_steps(array: h5py.Dataset, steps: int | None = None) -> np.ndarray:
 
 def read_numbers(array: h5py.Dataset, steps: int | None = None) -> np.ndarray:
     """The first `steps` rows as they are; raises SpecError for what must not or need not be read."""
-    name = array.name[1:]
     if not is_numbers(array):
-        raise SpecError(f"{name} holds {array.dtype} {array.shape}, expected numbers for each step")
+        raise SpecError(_no_numbers(array))
     _require_own(array)
     _require_proportion(array)
     values = np.asarray(array[: len(array) if steps is None else steps])
@@ -188,6 +199,10 @@ def number_in(name: str) -> tuple[int, str]:
     """To sort demo_10 behind demo_2."""
     digits = re.search(r"(\d{1,18})$", name)
     return (int(digits[1]) if digits else -1, name)
+
+
+def _no_numbers(array: h5py.Dataset) -> str:
+    return f"{array.name[1:]} holds {array.dtype} {array.shape}, expected numbers for each step"
 
 
 def _require_own(array: h5py.Dataset) -> None:
