@@ -5,9 +5,9 @@
     imitate inspect data.path=lerobot_folder viewer=true          also --viewer, or viewer=demos.rrd
 
 reads stores of imitate, replay buffers and every format that can be imported, without importing it, and shows
-episodes, steps, every array with its units, and what each dimension does. The page shows the same with
-pictures, short videos, histograms, and actions and observations over time; it opens offline. Of a large data
-set a part is read, and it says which.
+episodes, steps, every array with its units, and what each dimension does; of a recorded bag without `topics`,
+its topics. The page shows the same with pictures, short videos, histograms, and actions and observations over
+time; it opens offline. Of a large data set a part is read, and it says which.
 
 Keys:
     data.path    a file or folder of any format; docs/datasets.md lists those there are
@@ -25,17 +25,22 @@ from pathlib import Path
 from typing import Any
 
 from imitate.cli.command import Outcome
-from imitate.cli.inspect_table import table_lines
+from imitate.cli.inspect_table import table_lines, topic_lines
+from imitate.datasets.bags.opening import is_recording, recordings
+from imitate.datasets.bags.opening import title as title_of
+from imitate.datasets.bags.survey import survey as topics_of
 from imitate.datasets.episode_store import EpisodeStore
 from imitate.datasets.formats import Foreign, ReadOptions
 from imitate.datasets.importing import read_foreign
 from imitate.datasets.loader import DataConfig
+from imitate.datasets.opening import require_exists
 from imitate.errors import ConfigError
 from imitate.inspection.facts import outcomes
 from imitate.inspection.gallery import Gallery
 from imitate.inspection.page import inspection_page
 from imitate.inspection.rerun_log import RerunLog, require_viewer
 from imitate.inspection.survey import SHOWN, Survey, Visit, survey
+from imitate.inspection.topics import NEXT, topics_json, topics_page
 from imitate.page import require_page, write_whole
 from imitate.progress import Progress
 
@@ -63,6 +68,9 @@ class InspectCommand:
         if self.viewer:
             require_viewer(self.viewer)
         path = Path(self.data.path)
+        require_exists(path)
+        if self.topics is None and is_recording(path):
+            return self._topics(path, out)
         options = ReadOptions(topics=Path(self.topics) if self.topics else None)
         with ExitStack() as stack:
             foreign, title = read_foreign(path, options)
@@ -83,6 +91,18 @@ class InspectCommand:
             if out and gallery:
                 write_whole(out, inspection_page(found, gallery, out))
         return self._outcome(found)
+
+    def _topics(self, path: Path, out: Path | None) -> Outcome:
+        """Of a log of which nobody said what is an action, its topics."""
+        if self.viewer or self.verify:
+            asked = "viewer" if self.viewer else "verify"
+            raise ConfigError(f"{asked} of a recorded log needs topics: {NEXT}")
+        found, title = topics_of(path), title_of(recordings(path)[0])
+        lines = topic_lines(path, title, found)
+        if out:
+            write_whole(out, topics_page(path, title, found))
+            lines.append(f"page      {out}")
+        return Outcome(topics_json(path, title, found) | ({"page": str(out)} if out else {}), lines)
 
     def _outcome(self, found: Survey) -> Outcome:
         content, lines = _json(found), table_lines(found, self.verify)

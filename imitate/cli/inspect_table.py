@@ -1,13 +1,17 @@
 """What `imitate inspect` prints: facts in lines, and a table of every dimension."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from imitate.datasets.bags.survey import Survey as Topics
 from imitate.datasets.episode_store import ACTION
 from imitate.inspection.facts import outcome_words, rate_words, remarks_on, sample_words, timing_words
 from imitate.inspection.reading import all_specs
 from imitate.inspection.survey import Survey
+from imitate.inspection.topics import DRAFT, NEXT, NUMERIC, topic_rows
+from imitate.inspection.topics import HEAD as HEADS_OF_TOPICS
 from imitate.page import amount
 from imitate.types import ArraySpec
 
@@ -39,6 +43,14 @@ def table_lines(found: Survey, verified: bool) -> list[str]:
     return lines + _dimensions(found) + _wide(found)
 
 
+def topic_lines(path: Path, title: str, found: Topics) -> list[str]:
+    """The topics of a log, as lines of text."""
+    rows = [HEADS_OF_TOPICS, *topic_rows(found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADS_OF_TOPICS))]
+    lines = [f"{path}  {title}", "", *(_aligned(row, widths, NUMERIC) for row in rows), ""]
+    return [*lines, *(f"unread    {text}" for text in found.problems), NEXT, DRAFT]
+
+
 def _checked(verified: bool) -> str:
     return "  (every episode was read back)" if verified else ""
 
@@ -61,12 +73,12 @@ def _dimensions(found: Survey) -> list[str]:
         if more > 0:
             rows.append((f"  and {more} more", *[""] * 6))
     named = [max(len(row[column]) for row in rows if row[1]) for column in range(len(HEAD))]
-    return [_aligned(row, named) for row in rows]
+    return [_aligned(row, named, range(2, 6)) for row in rows]
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+def _aligned(row: Sequence[str], widths: Sequence[int], numeric: Container[int]) -> str:
     cells = [
-        f"{cell:>{width}}" if 2 <= column <= 5 else f"{cell:<{width}}"
+        f"{cell:>{width}}" if column in numeric else f"{cell:<{width}}"
         for column, (cell, width) in enumerate(zip(row, widths, strict=True))
     ]
     return "  ".join(cells).rstrip()

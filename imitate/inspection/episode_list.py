@@ -18,6 +18,7 @@ BINS = 24
 MAX_ROWS = 500
 MAX_METADATA = 20_000
 MAX_CELL = 160
+NUMERIC = (1, 2)
 
 
 def episode_section(survey: Survey) -> Html:
@@ -27,7 +28,8 @@ def episode_section(survey: Survey) -> Html:
     rows = [_row(survey, record, about) for record, about in zip(records[:MAX_ROWS], own, strict=False)]
     head = ["episode", "steps", "seconds", "outcome", "operator", "metadata"]
     used = [i for i, _ in enumerate(head) if i < 2 or any(str(row[i]) for row in rows)]
-    listed = table([head[i] for i in used], [[row[i] for i in used] for row in rows], numeric=(1, 2))
+    numeric = [place for place, i in enumerate(used) if i in NUMERIC]
+    listed = table([head[i] for i in used], [[row[i] for i in used] for row in rows], numeric)
     more = len(records) - MAX_ROWS
     note = [paragraph(f"{amount(more)} more episodes are not listed.", class_="note")] if more > 0 else []
     judged = any(record.success is not None for record in records) and len(records) <= MAX_ROWS

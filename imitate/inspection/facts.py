@@ -56,7 +56,7 @@ def timing_words(survey: Survey) -> str:
     jitter = max(one.get("jitter_s") or 0.0 for one in found)
     gaps = sum(one.get("gap_count") or 0 for one in found)
     rate = f"{_range(rates)} Hz measured, " if rates else ""
-    return f"{rate}jitter up to {1000 * jitter:.3g} ms, {gaps} gap{'' if gaps == 1 else 's'}"
+    return f"{rate}jitter up to {round(1000 * jitter, 2):g} ms, {gaps} gap{'' if gaps == 1 else 's'}"
 
 
 def _range(values: Sequence[float]) -> str:

@@ -62,10 +62,10 @@ def _asset(name: str) -> str:
 
 
 def _top(survey: Survey) -> Html:
-    steps = f"{amount(survey.steps)} steps" if survey.steps is not None else "not all of them read"
+    steps = f", {amount(survey.steps)} steps" if survey.steps is not None else ""
     seconds = duration_s(survey)
     lasting = f", {_lasting(seconds)}" if seconds else ""
-    words = [paragraph(tag("strong", f"{amount(survey.episodes)} episodes, {steps}{lasting}"))]
+    words = [paragraph(tag("strong", f"{amount(survey.episodes)} episodes{steps}{lasting}"))]
     words.append(
         paragraph(f"{rate_words(survey)[0].upper()}{rate_words(survey)[1:]}. {outcome_words(survey)}.")
     )

@@ -39,13 +39,16 @@ function span(lines) {
   return [low - room, high + room];
 }
 
+// Marks are round already: all of their digits, unless they are many.
+const mark = (value) => (String(value).length <= 7 ? String(value).replace("-", "−") : short(value));
+
 function panelAt(i, top, f) {
   const panel = COURSE.panels[i], lines = f.episode.lines[i], [low, high] = span(lines);
   const Y = (value) => top + TALL - 10 - ((value - low) / (high - low)) * (TALL - TOP - 10);
   const parts = [drawn("path", { class: "frame", d: `M${LEFT} ${top + TOP}V${top + TALL - 10}H${f.width - RIGHT}` })];
   for (const value of ticks(low, high, 4)) {
     parts.push(drawn("path", { class: "grid", d: `M${LEFT} ${Y(value).toFixed(1)}H${f.width - RIGHT}` }),
-      drawn("text", { x: LEFT - 6, y: Y(value) + 4, "text-anchor": "end", class: "tick" }, short(value)));
+      drawn("text", { x: LEFT - 6, y: Y(value) + 4, "text-anchor": "end", class: "tick" }, mark(value)));
   }
   lines.forEach((values, k) => {
     let path = "", pen = "M";

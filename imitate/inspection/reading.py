@@ -44,10 +44,15 @@ class Look:
 
 @dataclass(frozen=True)
 class Sample:
-    """The episodes that are looked at, `indices` of all there are, rising; `looks` gives them once."""
+    """The episodes that are looked at, `indices` of all there are, rising; `looks` gives them once.
+
+    source: what they come from. While it is held a reader does not end, and so does not count what nobody
+    asked for as left out.
+    """
 
     indices: tuple[int, ...]
     looks: Iterator[Look]
+    source: object = None
 
 
 def is_narrow(spec: ArraySpec) -> bool:
@@ -111,7 +116,7 @@ def _of_others(foreign: Foreign, limit: int | None) -> Sample:
     affordable = min(KEPT_BYTES // kept, READ_BYTES // read) if limit is None else limit
     count = max(1, min(len(foreign), affordable))
     chosen = itertools.islice(itertools.chain([first], episodes), count)
-    return Sample(tuple(range(count)), itertools.starmap(_held, enumerate(chosen)))
+    return Sample(tuple(range(count)), itertools.starmap(_held, enumerate(chosen)), episodes)
 
 
 def _held(index: int, episode: Episode) -> Look:

@@ -12,7 +12,10 @@ from format_samples import SAMPLES
 from imitate.cli.main import main
 from imitate.datasets.store import DemoStore
 
-PUSHT = Path(__file__).parents[3] / "shared/data/pusht/pusht_cchi_v7_replay.zarr"
+DATA = Path(__file__).parents[3] / "shared/data"
+PUSHT = DATA / "pusht/pusht_cchi_v7_replay.zarr"
+BAG = DATA / "plotjuggler_bags/datasamples/fake_joint_state.bag"
+ABSENT = "no real demonstrations beside this clone (shared/data)"
 
 
 @pytest.fixture
@@ -58,13 +61,30 @@ def test_every_format_is_inspected_without_an_import(
     assert sorted(path for path in tmp_path.rglob("*")) == sorted([*before, page])
 
 
-@pytest.mark.skipif(not PUSHT.exists(), reason="no real demonstrations beside this clone (shared/data)")
+@pytest.mark.skipif(not PUSHT.exists(), reason=ABSENT)
 def test_human_demonstrations_of_push_t(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", f"data.path={PUSHT}", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["episodes"], found["steps"], found["episodes_read"]) == (206, 25650, 206)
     angle = found["dimensions"]["state"][4]
     assert angle["min"] >= 0 and angle["max"] <= 2 * np.pi
+
+
+@pytest.mark.skipif(not BAG.exists(), reason=ABSENT)
+def test_of_a_bag_without_topics_the_topics_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rosbags")
+    page = tmp_path / "page.html"
+    assert main(["inspect", f"data.path={BAG}", f"out={page}"]) == 0
+    said = capsys.readouterr().out
+    assert "ROS 1 bag" in said and "sensor_msgs/msg/JointState" in said and "topics=…" in said
+    assert "<h2>Topics</h2>" in page.read_text()
+    assert main(["inspect", f"data.path={BAG}", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["topics"][0]["count"] > 100 and found["topics"][0]["rate_hz"] > 1
+    assert main(["inspect", f"data.path={BAG}", "verify=true"]) == 2
+    assert "verify of a recorded log needs topics" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,9 @@
 """What a survey says of data whose numbers are known."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sample_pages
@@ -76,7 +79,29 @@ def test_time_stamps_are_told(tmp_path: Path) -> None:
     one = sample_pages.episode(0, 30)
     episode = Episode(one.id, one.obs, one.action, rate_hz=10.0, metadata={KEY: timing(stamps, 10.0)})
     store = sample_pages.store(tmp_path / "d.zarr", [episode])
-    assert timing_words(survey(store, store.path, "t")) == "10 Hz measured, jitter up to 74.3 ms, 1 gap"
+    assert timing_words(survey(store, store.path, "t")) == "10 Hz measured, jitter up to 74.28 ms, 1 gap"
+
+
+def test_what_nobody_asked_for_is_not_left_out() -> None:
+    @dataclass
+    class Counting:
+        """Says when it is closed that nobody read the rest."""
+
+        left_out: tuple[str, ...] = ("the lid",)
+        spec: DataSpec = sample_pages.SPEC
+        source: str = "a stream"
+        metadata: Mapping[str, Any] = field(default_factory=dict)
+
+        def __len__(self) -> int:
+            return 5
+
+        def episodes(self) -> Iterator[Episode]:
+            try:
+                yield from (sample_pages.episode(i) for i in range(5))
+            finally:
+                self.left_out = ("the lid", "the rest")
+
+    assert survey(Counting(), Path("x"), "t", limit=2).left_out == ("the lid",)
 
 
 def test_units_are_said_as_far_as_they_are_known() -> None:
