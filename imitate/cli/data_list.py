@@ -37,7 +37,7 @@ class DataListCommand:
         """Open the store and list what it holds."""
         with open_store(self.data.path) as store:
             records = [store.record(index) for index in range(len(store))]
-            said = {
+            said: dict[str, Any] = {
                 "path": str(store.path),
                 "steps": store.steps,
                 "hash": store.content_hash(),

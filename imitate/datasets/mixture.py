@@ -20,6 +20,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -154,13 +155,14 @@ def _elements(one: MixtureEntry, action: ArraySpec, where: str) -> np.ndarray | 
 
 
 def _picked(array: ArraySpec, elements: np.ndarray) -> ArraySpec:
+    """The elements of `array` that stand for those of the reference, and go by its names."""
     chosen = elements.tolist()
-    told = {
+    told: dict[str, Any] = {
         label: tuple(getattr(array, label)[i] for i in chosen) if getattr(array, label) else ()
-        for label in ("names", "units", "low", "high")
+        for label in ("units", "low", "high")
     }
     circular = tuple(place for place, i in enumerate(chosen) if i in array.circular)
-    return dataclasses.replace(array, shape=(len(chosen),), circular=circular, **told)
+    return dataclasses.replace(array, shape=(len(chosen),), names=(), circular=circular, **told)
 
 
 def _require_fit(

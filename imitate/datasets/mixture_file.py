@@ -25,6 +25,7 @@ from imitate.errors import ConfigError, DataError
 from imitate.parts import TARGET, from_json
 
 MOST_BYTES = 2**20
+MOST_DEPTH = 10
 START = re.compile(rb"^stores[ \t]*:", re.MULTILINE)
 
 Normalise = Literal["own", "shared"]
@@ -97,9 +98,7 @@ def read_mixture_file(path: Path) -> MixtureFile:
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
-        # An alias can make a few lines stand for billions of entries; no mixture needs one.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)):
-            raise DataError(f"{path}: holds a YAML alias (*name); write the value out")
+        _require_plain(text)
         plain = yaml.safe_load(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f"{path}: cannot be read as YAML: {error}") from error
@@ -108,6 +107,17 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if _names_a_class(plain):
         raise DataError(f"{path}: holds a key {TARGET!r}, which no mixture has")
     return plain
+
+
+def _require_plain(text: str) -> None:
+    """Raise ValueError for what could take a reader long or stand for billions of entries."""
+    depth = 0
+    for event in yaml.parse(text):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("it holds an alias (*name); write the value out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_DEPTH:
+            raise ValueError(f"it is nested more than {MOST_DEPTH} deep")
 
 
 def _names_a_class(value: Any) -> bool:

@@ -175,8 +175,9 @@ def _described(spec: DataSpec, label: str, given: Mapping[str, tuple[str, ...]])
     for key, texts in given.items():
         if key not in arrays:
             raise ConfigError(f"rename: there is no array {key!r}{nearest(key, arrays)}")
+        told: dict[str, Any] = {label: texts}
         try:
-            arrays[key] = dataclasses.replace(arrays[key], **{label: texts})
+            arrays[key] = dataclasses.replace(arrays[key], **told)
         except SpecError as error:
             raise ConfigError(f"rename: {key!r}: {error}") from error
     action = arrays.pop(ACTION)
