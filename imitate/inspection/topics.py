@@ -40,7 +40,8 @@ def topics_json(path: Path, title: str, found: Survey) -> dict[str, Any]:
 def topics_page(path: Path, title: str, found: Survey) -> str:
     """The whole document."""
     messages = sum(topic.count for topic in found.topics)
-    words = paragraph(tag("strong", f"{amount(len(found.topics))} topics, {amount(messages)} messages"))
+    topics = "1 topic" if len(found.topics) == 1 else f"{amount(len(found.topics))} topics"
+    words = paragraph(tag("strong", f"{topics}, {amount(messages)} messages"))
     big = tag("div", amount(len(found.topics)), class_="big")
     answer = tag("div", big, tag("div", words, paragraph(f"{NEXT} {DRAFT}"), class_="words"), class_="answer")
     listed = section(
