@@ -98,7 +98,7 @@ def _version_3(fields: Mapping[str, Any], where: str) -> ArrayHeader:
     kind, shape = fields["data_type"], fields["shape"]
     if fields["node_type"] != "array" or fields["zarr_format"] != 3 or fields.get("storage_transformers"):
         raise ValueError("expected an array of zarr format 3 without storage transformers")
-    codecs = [{"name": codec} if isinstance(codec, str) else codec for codec in fields["codecs"]]
+    codecs: list[dict[str, Any]] = [{"name": c} if isinstance(c, str) else c for c in fields["codecs"]]
     names = [str(codec["name"]) for codec in codecs]
     _require_safe(
         names, _known_in_version_3(), where, is_object=kind in ("string", "bytes", "variable_length_bytes")

@@ -5,7 +5,7 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Literal
 
 from zarr.storage import LocalStore, StorePath, ZipStore
 
@@ -31,7 +31,7 @@ class ZarrTree(ABC):
                 self._parts.setdefault(f"{group}/{array}", {})[inner] = size
 
     @property
-    def zarr_format(self) -> int:
+    def zarr_format(self) -> Literal[2, 3]:
         """2 or 3, as the file of the root group tells."""
         return 3 if "zarr.json" in self.sizes else 2
 

@@ -10,7 +10,7 @@ files, one per row. https://minari.farama.org/main/content/dataset_standards/
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +115,9 @@ def _spec(observations: tuple[Part, ...], actions: tuple[Part, ...], path: Path)
     low = tuple(value for spec in specs for value in spec.low)
     high = tuple(value for spec in specs for value in spec.high)
     dtype = np.result_type(*(spec.dtype for spec in specs)).name
-    known = {"low": low, "high": high} if len(low) == len(high) == len(names) else {}
-    return DataSpec(obs, ArraySpec((len(names),), dtype, tuple(names), **known))
+    spec = ArraySpec((len(names),), dtype, tuple(names))
+    are_bounded = len(low) == len(high) == len(names)
+    return DataSpec(obs, replace(spec, low=low, high=high) if are_bounded else spec)
 
 
 def _episode(group: Any, name: str, file: MinariFile) -> Episode:

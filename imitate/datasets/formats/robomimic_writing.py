@@ -24,8 +24,8 @@ from imitate.types import Episode
 OURS = "imitate"
 """The attribute that holds what robomimic has no place for."""
 
-GYM = 2
-"""robomimic's number for environments made by gym (robomimic.envs.env_base.EnvType)."""
+ROBOSUITE, GYM = 1, 2
+"""robomimic's numbers for kinds of environments (robomimic.envs.env_base.EnvType)."""
 
 
 def write_robomimic(store: EpisodeStore, out: Path, progress: Progress) -> tuple[str, ...]:
@@ -58,9 +58,12 @@ def _demo_names(store: EpisodeStore) -> list[str]:
 
 
 def _env_args(store: EpisodeStore) -> dict[str, Any]:
-    known = store.metadata.get("env_args")
+    known, raw = store.metadata.get("env_args"), store.metadata.get("robosuite")
     if isinstance(known, dict) and known:
         return known
+    if isinstance(raw, dict) and raw.get("env_info"):  # as robomimic's convert_robosuite makes them
+        version = {"env_version": raw["repository_version"]} if "repository_version" in raw else {}
+        return {"env_name": raw.get("env"), "type": ROBOSUITE, **version, "env_kwargs": raw["env_info"]}
     name = store.metadata.get("env")
     kwargs = {"control_freq": store.spec.rate_hz} if store.spec.rate_hz else {}
     return {"env_name": name if isinstance(name, str) else store.source, "type": GYM, "env_kwargs": kwargs}
@@ -107,6 +110,6 @@ def _said(store: EpisodeStore) -> tuple[str, ...]:
     ]
     if unjudged:
         said.append(f"that nobody judged {unjudged} episodes: their rewards are 0, as those of failures")
-    if not isinstance(store.metadata.get("env_args"), dict):
+    if not {"env_args", "robosuite"} & set(store.metadata):
         said.append("an environment that robomimic can make: env_args only names where the data come from")
     return tuple(said)

@@ -53,6 +53,17 @@ def test_a_recording(tmp_path: Path) -> None:
     assert "model_file" in said
 
 
+def test_written_for_robomimic_it_names_the_environment(tmp_path: Path) -> None:
+    report = import_file(write_robosuite(tmp_path / "raw.hdf5"), tmp_path / "out.hdf5", key="robomimic")
+    with h5py.File(report.out) as file:
+        assert json.loads(file["data"].attrs["env_args"]) == {
+            "env_name": "Lift",
+            "type": 1,
+            "env_version": "1.4.0",
+            "env_kwargs": {"env_name": "Lift", "robots": "Panda"},
+        }
+
+
 def rate(value: Any) -> Callable[[h5py.File], None]:
     def change(file: h5py.File) -> None:
         file["data"].attrs["env_info"] = json.dumps({"env_name": "Lift", "control_freq": value})
