@@ -216,6 +216,7 @@ def test_what_is_no_log_is_not_recognised(tmp_path: Path) -> None:
         read_bag(tmp_path / "other.db3", ReadOptions())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=15, deadline=None)
 @given(place=st.floats(0, 1), how=st.sampled_from(["cut", "flip", "zero"]), byte=st.integers(1, 255))
