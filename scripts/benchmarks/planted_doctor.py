@@ -25,12 +25,12 @@ STAMPS_NOISE = 0.02
 
 @dataclass(frozen=True)
 class Fault:
-    """check: the name of the check that should find it."""
+    """check: the name of the one that should find it; kind: what it spoils, numbers, pictures or outcomes."""
 
     name: str
     check: str
     plant: Plant
-    needs_images: bool = False
+    kind: str = "numbers"
 
 
 def draw(episodes: Sequence[Episode], rng: np.random.Generator) -> list[int]:
@@ -168,8 +168,8 @@ def nearly(episode: Episode, rng: np.random.Generator) -> Episode:
 
 
 def shifted(episode: Episode, rng: np.random.Generator) -> Episode:
-    """The action moved by 2 to 10 steps against the observations."""
-    by = int(rng.integers(2, 11)) * int(rng.choice([-1, 1]))
+    """The action moved by 3 to 10 steps against the observations."""
+    by = int(rng.integers(3, 11)) * int(rng.choice([-1, 1]))
     action = np.roll(episode.action, by, axis=0)
     if by > 0:
         action[:by] = episode.action[0]
@@ -396,9 +396,15 @@ def reordered(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def judged(episodes: Episodes, spec: DataSpec, rng: np.random.Generator) -> Planted | None:
-    """Half of the episodes stop after 10 to 40 % and are failures; some labels are wrong."""
+    """Some labels are wrong; where nobody judged, half of the episodes first stop after 10 to 40 %."""
+    outcomes = [e.success for e in episodes]
     if len(episodes) < 20 or min(map(len, episodes)) < 20:
         return None
+    if None not in outcomes:
+        if min(outcomes.count(True), outcomes.count(False)) < 10:
+            return None
+        relabelled = each(lambda e, _: dataclasses.replace(e, success=not e.success))
+        return relabelled(episodes, spec, rng)
     failed = rng.permutation(len(episodes)) < len(episodes) // 2
     made = []
     for episode, is_failure in zip(episodes, failed, strict=True):
@@ -483,8 +489,8 @@ FAULTS = (
     Fault("quaternion not of unit length", ROTATIONS, turned(not_unit)),
     Fault("quaternion changes sign", ROTATIONS, turned(flipped)),
     Fault("quaternion in other order", ROTATIONS, turned(reordered, 5)),
-    Fault("wrong success label", "success agrees with the end", judged),
-    Fault("black or uniform video", PICTURES, each(black), needs_images=True),
-    Fault("frozen video", PICTURES, frozen, needs_images=True),
-    Fault("swapped cameras", "cameras bear the same names", swapped, needs_images=True),
+    Fault("wrong success label", "success agrees with the end", judged, kind="outcomes"),
+    Fault("black or uniform video", PICTURES, each(black), kind="pictures"),
+    Fault("frozen video", PICTURES, frozen, kind="pictures"),
+    Fault("swapped cameras", "cameras bear the same names", swapped, kind="pictures"),
 )

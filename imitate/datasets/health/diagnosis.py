@@ -24,7 +24,7 @@ from imitate.datasets.health import (
 from imitate.datasets.health.finding import SEVERITIES, Finding
 from imitate.datasets.health.recording import Group, Recording, columns, of_episode, of_store
 from imitate.datasets.quality.duplicates import exact_duplicates
-from imitate.progress import SILENT, Progress
+from imitate.progress import SILENT, Progress, Task
 
 Check = Callable[[Group], list[Finding]]
 OF_ALL: tuple[Check, ...] = (finite.check, stamps.check, lengths.check)
@@ -76,21 +76,26 @@ def diagnose(
     findings: list[Finding] = []
     episodes = steps = groups = 0
     seen: dict[str, str] = {}
-    with progress.task("look", len(source), "episodes") as bar:
+    # Half of the bar is for reading, half for comparing: neither is short on every set.
+    with progress.task("examine", 2 * len(source)) as bar:
         recordings = _advancing(_recordings(source), bar.advance)
         for part in _fitting(recordings, memory_gib * 2**30, len(columns(source.spec))):
             group = Group(source.spec, part)
-            findings += [*examine(group), *_seen_before(group, seen)]
+            findings += [*examine(group, bar), *_seen_before(group, seen)]
             episodes, steps, groups = episodes + len(part), steps + sum(map(len, part)), groups + 1
     findings.sort(key=lambda one: SEVERITIES.index(one.severity))
     return Diagnosis(tuple(dict.fromkeys(findings)), episodes, steps, groups)
 
 
-def examine(group: Group) -> list[Finding]:
-    """What all checks find in recordings that are compared with each other."""
-    found = [finding for check in OF_ALL for finding in check(group)]
-    if len(group.sound) and group.columns:
-        found += [finding for check in OF_SOUND for finding in check(group.sound)]
+def examine(group: Group, bar: Task | None = None) -> list[Finding]:
+    """What all checks find in recordings that are compared with each other; `bar` is advanced by each."""
+    found: list[Finding] = []
+    for check in (*OF_ALL, *OF_SOUND):
+        of = group if check in OF_ALL else group.sound
+        if len(of) and of.columns:
+            found += check(of)
+        if bar:
+            bar.advance(len(group) / len(CHECKS), "comparing")
     return found
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 MOST_FRAMES = 128
 """Frames of an episode and camera that are looked at: a stretch of a sixteenth of it holds eight."""
-AT_ONCE = 16
+BYTES_AT_ONCE = 16 << 20
+"""Of frames that are read together: stores keep many small frames in one chunk."""
 THUMBNAIL = (16, 12)  # width, height
 
 
@@ -26,12 +27,13 @@ class Film:
     mean: np.ndarray
 
 
-def film(read: Callable[[np.ndarray], np.ndarray], steps: int) -> Film:
+def film(read: Callable[[np.ndarray], np.ndarray], steps: int, frame_bytes: int) -> Film:
     """The film of an episode of `steps` steps; `read` gives the frames (n, H, W, 3) uint8 at steps (n,)."""
+    at_once = max(1, BYTES_AT_ONCE // frame_bytes)
     rows = np.unique(np.linspace(0, steps - 1, min(steps, MOST_FRAMES)).round().astype(int))
     facts, thumbnails, before = [], np.zeros((*THUMBNAIL[::-1], 3), np.float64), None
-    for low in range(0, len(rows), AT_ONCE):
-        for frame in read(rows[low : low + AT_ONCE]):
+    for low in range(0, len(rows), at_once):
+        for frame in read(rows[low : low + at_once]):
             change = 0.0 if before is None else float(np.mean(cv2.absdiff(frame, before)))
             mean, spread = cv2.meanStdDev(frame)
             facts.append((change, float(np.max(spread)), float(np.mean(mean))))

@@ -17,11 +17,11 @@ CHECK = "the state follows the action"
 FARTHEST = 20
 """Steps looked at either way, at most a third of an episode."""
 SHORTEST = 24
-CERTAIN = 0.75
-"""Correlation at the peak from which a column of the action counts as followed."""
+CERTAIN, CERTAIN_OF_NAME = 0.75, 0.5
+"""Correlation at the peak from which a number of the action counts as followed, by a state of its own name."""
 LATE, EARLY = 3.0, 0.5
 """Steps: from the first on, the delay is worth knowing; below the second, the state leads."""
-OTHERWISE, SPREADS = 1.5, 5.0
+OTHERWISE, SPREADS = 1.5, 4.0
 """Steps, and standard deviations of the episodes, by which the lag of one must differ from the usual."""
 CLEAR = 0.5
 """Correlation that an episode must reach for its lag to be known."""
@@ -35,7 +35,10 @@ PAIRED_COLUMNS = 128
 
 @dataclass(frozen=True)
 class Followed:
-    """Column `action` is followed by `state`; speed: as its velocity; peak: (correlation, lag in steps)."""
+    """Column `action` is followed by `state`, as its velocity if `is_speed`, with its sign turned if `sign` is -1.
+
+    correlation: at the best lag, in steps. curve: (2 reach + 1,) the correlation at lags from -reach to reach.
+    """
 
     action: int
     state: int
@@ -43,6 +46,7 @@ class Followed:
     sign: float
     correlation: float
     lag: float
+    curve: np.ndarray
 
 
 def check(group: Group) -> list[Finding]:
@@ -74,11 +78,16 @@ def follow(group: Group) -> list[Followed]:
         curves = np.divide(total, power[..., None], out=np.zeros_like(total), where=power[..., None] > 0)
         for row, action in enumerate(actions):
             candidate = _best(curves[row], action, states, is_speed, reach)
-            if candidate.correlation >= CERTAIN and (
+            if candidate.correlation >= _certain(group, candidate) and (
                 action not in found or candidate.correlation > found[action].correlation
             ):
                 found[action] = candidate
     return [one for one in found.values() if abs(one.lag) < reach]
+
+
+def _certain(group: Group, one: Followed) -> float:
+    name = group.columns[one.action].name
+    return CERTAIN_OF_NAME if name and name == group.columns[one.state].name else CERTAIN
 
 
 def _reach(steps: int) -> int:
@@ -89,7 +98,8 @@ def _best(curves: np.ndarray, action: int, states: list[int], is_speed: bool, re
     column, place = np.unravel_index(int(np.argmax(np.abs(curves))), curves.shape)
     value = float(curves[column, place])
     lag = _peak(np.abs(curves[column]), reach)
-    return Followed(action, states[int(column)], is_speed, float(np.sign(value)), abs(value), lag)
+    sign = float(np.sign(value))
+    return Followed(action, states[int(column)], is_speed, sign, abs(value), lag, sign * curves[column])
 
 
 def _peak(curve: np.ndarray, reach: int) -> float:
@@ -105,10 +115,14 @@ def _peak(curve: np.ndarray, reach: int) -> float:
 def _changes(
     values: np.ndarray, actions: list[int], states: list[int], is_speed: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is asked for (A, T - 1) and done (S, T - 1), each centred and lightly smoothed."""
-    asked = values[1:, actions] if is_speed else np.diff(values[:, actions], axis=0)
+    """What is asked for (A, T) and done (S, T), each centred and lightly smoothed, 0 where it is not known.
+
+    done[:, t] is how the state came from step t - 1 to t.
+    """
+    asked = values[:-1, actions] if is_speed else np.diff(values[:, actions], axis=0)
     done = np.diff(values[:, states], axis=0)
-    return _smoothed(asked).T, _smoothed(done).T
+    missing = (0, 1) if is_speed else (1, 0)
+    return np.pad(_smoothed(asked).T, ((0, 0), missing)), np.pad(_smoothed(done).T, ((0, 0), (1, 0)))
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
@@ -129,11 +143,12 @@ def _products(asked: np.ndarray, done: np.ndarray, reach: int) -> np.ndarray:
 def _of_set(group: Group, followed: list[Followed]) -> list[Finding]:
     lags = sorted(followed, key=lambda one: one.lag)
     first, last = lags[0], lags[-1]
-    middle = float(np.median([one.lag for one in followed]))
+    curve = np.mean([one.curve for one in followed], axis=0)
+    best = _peak(curve, len(curve) // 2)
     rate = group.spec.rate_hz
-    span = f"{middle:.1f} steps" + (f" ({middle / rate:.2g} s)" if rate else "")
+    span = f"{best:.1f} steps" + (f" ({best / rate:.2g} s)" if rate else "")
     if len(followed) > 1 and last.lag - first.lag >= 1.0:
-        span += f", {group.columns[first.action]} after {first.lag:.1f}"
+        span += f" taken together, {group.columns[first.action]} after {first.lag:.1f}"
         span += f" and {group.columns[last.action]} after {last.lag:.1f}"
     if last.lag >= LATE:
         fix = (
@@ -141,7 +156,7 @@ def _of_set(group: Group, followed: list[Followed]) -> list[Finding]:
             "were recorded by different clocks, shift one against the other."
         )
         return [Finding(CHECK, "notice", (), f"the state follows the action after {span}", fix)]
-    if middle < EARLY:
+    if best < EARLY:
         fix = "obs[t] must be what was seen before action[t]: shift the action to earlier steps."
         return [
             Finding(CHECK, "warning", (), f"the state is ahead of the action: it follows after {span}", fix)

@@ -8,9 +8,11 @@ from imitate.datasets.health.recording import Group
 CHECK = "success agrees with the end"
 NEIGHBOURS = 3
 FEWEST_OF_EACH = 8
+MOST_WEIGHT, LEAST_SPREAD = 3.0, 0.1
+"""So that no single number, a switch for instance, decides alone; of the spread of all ends."""
 LAST = 3
 """Steps whose mean state is the end."""
-TELLING = 0.85
+TELLING = 0.88
 """Share of judged episodes whose end must agree with their label: else ends do not tell success."""
 APART = 2.0
 """Ends of failures must be so many times farther from those of successes than these are from each other."""
@@ -71,5 +73,5 @@ def _weighted(ends: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     centre = np.median(ends[labels], axis=0)
     good, bad = (np.median(np.abs(ends[chosen] - centre), axis=0) for chosen in (labels, ~labels))
-    good = np.maximum(good, 1e-3 * ends.std(axis=0).clip(1e-9))
-    return np.asarray((ends - centre) / good * np.maximum(bad / good - 1.0, 0.0))
+    good = np.maximum(good, LEAST_SPREAD * ends.std(axis=0).clip(1e-9))
+    return np.asarray((ends - centre) / good * np.clip(bad / good - 1.0, 0.0, MOST_WEIGHT))

@@ -14,6 +14,8 @@ UNIT = 0.01
 UNIT_SHARE = 0.9
 FEWEST_EPISODES = 5
 ALIKE, UNLIKE = 0.95, 0.8
+SWITCH = 4
+"""A number with at most so many values is no part of a rotation."""
 PART = re.compile(r"(?:^|[^a-z])q(?:uat(?:ernion)?)?[_.]?([wxyz])$")
 
 
@@ -54,11 +56,11 @@ def _is_named(group: Group, place: list[int]) -> bool:
 
 def _is_unit(group: Group, place: list[int]) -> bool:
     values = group.rows[:, place]
-    if (np.abs(values).max(axis=0) > 1.0 + UNIT).sum() > 0 and np.abs(values).mean() > 1.0:
-        return False
     unit = np.mean(np.abs(np.linalg.norm(values, axis=1) - 1.0) <= UNIT) >= UNIT_SHARE
-    # One-hot vectors have unit length too, and a direction beside a constant 0.
-    return bool(unit and (np.ptp(values, axis=0) > 1e-3).all() and len(np.unique(values[:1000])) > 8)
+    # One-hot vectors have unit length too, a direction beside a constant 0, a switch beside small numbers.
+    varied = min(len(np.unique(values[:1000, i].round(3))) for i in range(4)) > SWITCH
+    alone = np.mean(np.abs(values).max(axis=1) > 1.0 - 1e-6) > 0.5
+    return bool(unit and varied and not alone)
 
 
 def _norms(group: Group, label: str, norms: list[np.ndarray]) -> list[Finding]:

@@ -136,7 +136,9 @@ def of_store(store: EpisodeStore) -> Iterator[Recording]:
         record, start, stop = store.record(index), int(starts[index]), int(starts[index + 1])
         numbers = {key: store.array(key)[start:stop] for key in arrays}
         films = {
-            key: film(lambda rows, key=key, start=start: store.array(key)[start + rows], stop - start)
+            key: film(
+                lambda rows, key=key, start=start: store.array(key)[start + rows], stop - start, array.size
+            )
             for key, array in store.spec.obs.items()
             if array.is_image
         }
@@ -149,7 +151,7 @@ def of_episode(episode: Episode, spec: DataSpec) -> Recording:
     everything = {**episode.obs, ACTION: episode.action}
     numbers = {key: everything[key] for key, array in _arrays(spec).items() if not array.is_image}
     films = {
-        key: film(lambda rows, key=key: everything[key][rows], len(episode))
+        key: film(lambda rows, key=key: everything[key][rows], len(episode), array.size)
         for key, array in spec.obs.items()
         if array.is_image
     }

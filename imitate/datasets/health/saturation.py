@@ -29,6 +29,8 @@ def _column(group: Group, i: int) -> list[Finding]:
     moving = group.split(_moving(group, i))
     found = []
     for bound, label in ((values.min(), "lowest"), (values.max(), "highest")):
+        if bound == 0.0:
+            continue  # Asking for nothing, in a number of one sign.
         rests = np.abs(values - bound) <= CONSTANT * max(abs(bound), float(np.ptp(values)))
         shares = np.array([_share(r, m) for r, m in zip(group.split(rests), moving, strict=True)])
         long = np.flatnonzero(shares >= LONG_SHARE)

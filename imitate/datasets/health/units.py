@@ -8,12 +8,15 @@ from imitate.datasets.health.recording import Group
 CHECK = "units are plausible and the same"
 FEWEST_EPISODES = 5
 SCALES = {180.0 / np.pi: "degrees for radians", 1000.0: "a factor of 1000", 100.0: "a factor of 100"}
-FAR, BEYOND = 12.0, 4.0
-"""The factor that an episode must be off from the median, and from what a fifth of the episodes reach."""
-USUAL = 0.2
-STEADY = 2.0
-"""An episode in which little moves has small numbers too: only where four fifths of the episodes reach the
-median up to this factor are small ones suspicious."""
+FAR, BEYOND, THROUGHOUT = 12.0, 4.0, 2.0
+"""The factors by which the size of an episode must be off from the median, from what a fifth of the episodes
+reach, and at each of LEVELS: another unit changes small and large numbers alike, what falls off a table does
+not."""
+LEVELS = (0.9, 0.2, 0.5, 1.0)
+"""Quantiles of an episode's absolute values; the first is called its size."""
+USUAL, STEADY = 0.2, 2.0
+"""Where little moves in a fifth of the episodes, one more with small numbers is nothing special: these must
+reach the median up to this factor."""
 
 MOST = {"rad": (4 * np.pi, "degrees"), "m": (20.0, "millimetres"), "rad/s": (60.0, "degrees per second")}
 MOST |= {"m/s": (20.0, "millimetres per second")}
@@ -29,27 +32,32 @@ def check(group: Group) -> list[Finding]:
 def _between(group: Group) -> list[Finding]:
     if len(group) < FEWEST_EPISODES:
         return []
-    sizes = np.array([np.quantile(np.abs(one.values), 0.9, axis=0) for one in group.recordings])
+    # (level, episode, column)
+    sizes = np.stack([np.quantile(np.abs(one.values), LEVELS, axis=0) for one in group.recordings], axis=1)
     found: dict[tuple[bool, tuple[int, ...]], list[tuple[str, float]]] = {}
     for i, column in enumerate(group.columns):
         for is_large in (True, False):
-            episodes, factor = _off(sizes[:, i], is_large)
+            episodes, factor = _off(sizes[..., i], is_large)
             if len(episodes):
                 found.setdefault((is_large, tuple(episodes)), []).append((str(column), factor))
     return [_finding(group, large, episodes, named) for (large, episodes), named in found.items()]
 
 
 def _off(sizes: np.ndarray, is_large: bool) -> tuple[list[int], float]:
-    """Episodes whose size (E,) is far beyond that of the others, and by which factor."""
-    usual = float(np.median(sizes))
-    if usual <= 0:
+    """Episodes whose sizes (L, E) are far from those of the others, and by which factor."""
+    usual = np.median(sizes, axis=1)
+    low, high = np.quantile(sizes[0], (USUAL, 1 - USUAL))
+    if low < usual[0] / STEADY or usual[0] <= 0:
         return [], 1.0
-    far = float(np.quantile(sizes, 1 - USUAL if is_large else USUAL))
+    known = usual > 0
+    ratios = sizes[known] / usual[known, None]
     if is_large:
-        off = np.flatnonzero((sizes >= FAR * usual) & (sizes >= BEYOND * far))
+        off = (ratios[0] >= FAR) & (sizes[0] >= BEYOND * high) & (ratios.min(axis=0) >= THROUGHOUT)
     else:
-        off = np.flatnonzero((sizes <= usual / FAR) & (far >= usual / STEADY) & (sizes > 0))
-    return [int(i) for i in off], float(np.median(sizes[off]) / usual) if len(off) else 1.0
+        off = (ratios[0] <= 1 / FAR) & (ratios[-1] <= 1 / FAR) & (ratios.max(axis=0) <= 1 / THROUGHOUT)
+        off &= (sizes[0] <= low / BEYOND) & (sizes[0] > 0)
+    chosen = np.flatnonzero(off)
+    return [int(i) for i in chosen], float(np.median(ratios[0, chosen])) if len(chosen) else 1.0
 
 
 def _finding(group: Group, large: bool, episodes: tuple[int, ...], named: list[tuple[str, float]]) -> Finding:
