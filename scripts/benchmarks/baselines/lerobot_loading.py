@@ -1,13 +1,14 @@
 """LeRobot's side of scripts/benchmarks/loading; runs in LeRobot's own environment.
 
-    lerobot_loading.py EPISODES.npz FOLDER
+    lerobot_loading.py SETTINGS.json
 
-Writes the episodes as a LeRobot dataset below FOLDER, loads it as lerobot-train does (a torch DataLoader
-over LeRobotDataset with delta_timestamps), and writes FOLDER/lerobot.json {workers: windows/s} and
-FOLDER/lerobot_windows.npz, the first batch in order.
+Writes the episodes beside the settings as a LeRobot dataset (cameras as video, as LeRobot does by default),
+loads it as lerobot-train does (a torch DataLoader over LeRobotDataset with delta_timestamps), prints
+{workers: windows/s}, and writes lerobot_windows.npz, the first batch in order, for data without cameras.
 """
 
 import json
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -16,20 +17,79 @@ import numpy as np
 import torch
 from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-SECONDS = 20.0
+RUNS = 5
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    arrays, folder = np.load(sys.argv[1]), Path(sys.argv[2])
-    rate_hz, obs_steps, pred_steps = (int(arrays[name]) for name in ("rate_hz", "obs_steps", "pred_steps"))
-    write(folder / "lerobot", arrays["state"], arrays["action"], rate_hz)
+    path = Path(sys.argv[1])
+    settings, folder = json.loads(path.read_text()), path.parent
+    if not (folder / "lerobot").exists():
+        write(folder, settings)
+    rate_hz, observed = settings["rate_hz"], range(1 - settings["obs_steps"], 1)
     windows = {
-        "observation.state": [(k - obs_steps + 1) / rate_hz for k in range(obs_steps)],
-        "action": [(k - obs_steps + 1) / rate_hz for k in range(pred_steps)],
+        name: [k / rate_hz for k in observed] for name in features(folder, settings) if name != "action"
     }
-    dataset = LeRobotDataset("imitate/walks", root=folder / "lerobot", delta_timestamps=windows)
-    batch_size = int(arrays["batch_size"])
+    first = 1 - settings["obs_steps"]
+    windows["action"] = [(first + k) / rate_hz for k in range(settings["pred_steps"])]
+    dataset = LeRobotDataset(
+        "imitate/walks", root=folder / "lerobot", delta_timestamps=windows, video_backend=backend()
+    )
+    if not settings["cameras"]:
+        write_first_batch(dataset, folder, settings["batch_size"])
+    print(json.dumps({workers: rate(dataset, settings, workers) for workers in (0, 2)} | share(folder)))
+
+
+def backend() -> str:
+    try:
+        from torchcodec.decoders import VideoDecoder  # noqa: F401
+    except Exception:
+        return "pyav"
+    return "torchcodec"
+
+
+def features(folder: Path, settings: dict) -> dict[str, dict]:
+    found = {}
+    for name in settings["keys"]:
+        array = np.load(folder / f"{name}.npy", mmap_mode="r")
+        if name in settings["cameras"]:
+            names = ["height", "width", "channels"]
+            found[f"observation.images.{name}"] = {"dtype": "video", "shape": array.shape[1:], "names": names}
+        else:
+            key = name if name == "action" else f"observation.{name}"
+            found[key] = {"dtype": "float32", "shape": array.shape[1:], "names": None}
+    return found
+
+
+def write(folder: Path, settings: dict) -> None:
+    keys = features(folder, settings)
+    arrays = {key: np.load(folder / f"{key.rpartition('.')[2]}.npy", mmap_mode="r") for key in keys}
+    dataset = LeRobotDataset.create(
+        "imitate/walks",
+        int(settings["rate_hz"]),
+        keys,
+        root=folder / "lerobot",
+        use_videos=bool(settings["cameras"]),
+    )
+    for row in range(len(arrays["action"])):
+        dataset.add_frame({**{key: np.array(array[row]) for key, array in arrays.items()}, "task": "walk"})
+        if (row + 1) % settings["steps"] == 0:
+            dataset.save_episode()
+    dataset.finalize()
+
+
+def share(folder: Path) -> dict[str, float]:
+    """Bytes of the videos, of those of their pixels."""
+    videos = sum(file.stat().st_size for file in (folder / "lerobot").rglob("*.mp4"))
+    pixels = sum(
+        np.load(file, mmap_mode="r").nbytes
+        for file in folder.glob("*.npy")
+        if file.stem in ("front", "wrist")
+    )
+    return {"share": videos / pixels} if pixels else {}
+
+
+def write_first_batch(dataset: LeRobotDataset, folder: Path, batch_size: int) -> None:
     first = next(iter(torch.utils.data.DataLoader(dataset, batch_size)))
     np.savez(
         folder / "lerobot_windows.npz",
@@ -37,41 +97,30 @@ def main() -> None:
         action=first["action"].numpy(),
         is_pad=first["action_is_pad"].numpy(),
     )
-    rates = {workers: rate(dataset, batch_size, workers) for workers in (0, 2)}
-    (folder / "lerobot.json").write_text(json.dumps(rates))
 
 
-def write(root: Path, state: np.ndarray, action: np.ndarray, rate_hz: int) -> None:
-    features = {
-        name: {"dtype": "float32", "shape": (array.shape[-1],), "names": None}
-        for name, array in (("observation.state", state), ("action", action))
-    }
-    dataset = LeRobotDataset.create("imitate/walks", rate_hz, features, root=root, use_videos=False)
-    for episode in range(len(state)):
-        for step in range(state.shape[1]):
-            frame = {"observation.state": state[episode, step], "action": action[episode, step]}
-            dataset.add_frame({**frame, "task": "walk"})
-        dataset.save_episode()
-    dataset.finalize()
-
-
-def rate(dataset: LeRobotDataset, batch_size: int, workers: int) -> float:
-    """Windows per second after the first two batches, as lerobot-train makes its loader."""
+def rate(dataset: LeRobotDataset, settings: dict, workers: int) -> float:
+    """Windows per second, the median of five runs after the first two batches, as lerobot-train loads."""
     loader = torch.utils.data.DataLoader(
         dataset,
-        batch_size,
+        settings["batch_size"],
         shuffle=True,
         num_workers=workers,
         prefetch_factor=2 if workers else None,
     )
-    windows, began = 0, 0.0
-    for number, batch in enumerate(loader):
-        if number == 2:
-            windows, began = 0, time.perf_counter()
-        windows += len(batch["action"])
-        if number > 2 and time.perf_counter() - began > SECONDS:
-            break
-    return windows / (time.perf_counter() - began)
+    return median_rate((batch for _ in range(10**6) for batch in loader), settings["seconds"])
+
+
+def median_rate(batches, seconds: float) -> float:
+    for _ in range(2):
+        next(batches)
+    rates = []
+    for _ in range(RUNS):
+        windows, began = 0, time.perf_counter()
+        while windows == 0 or time.perf_counter() - began < seconds / RUNS:
+            windows += len(next(batches)["action"])
+        rates.append(windows / (time.perf_counter() - began))
+    return statistics.median(rates)
 
 
 if __name__ == "__main__":
