@@ -1,24 +1,19 @@
-"""Looking at the files of a zarr v2 array before anything is decoded: headers, codecs, missing chunks."""
+"""Looking at the files of an array of our own store before anything is decoded: header, codecs, chunks."""
 
 import json
-import zipfile
-from itertools import product
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imitate.datasets.image_chunks import CODEC_ID, HEAD, read_head
+from imitate.datasets.zarr_chunks import positions
+from imitate.datasets.zarr_headers import UNSAFE_CODECS
 from imitate.errors import DataError
 
-Node = Path | zipfile.Path
-"""A file or folder, on disk or inside a zip."""
 
-# Codecs that can run code or build arbitrary objects while they decode.
-UNSAFE_CODECS = {"pickle", "json2", "msgpack2", "msgpack", "vlen-utf8", "vlen-bytes", "vlen-array"}
-
-
-def read_header(array: Node, where: str) -> dict[str, Any]:
+def read_header(array: Path, where: str) -> dict[str, Any]:
     """The checked .zarray of an array of numbers.
 
     Raises DataError for a missing or damaged header, and for object arrays: those are pickled.
@@ -28,8 +23,10 @@ def read_header(array: Node, where: str) -> dict[str, Any]:
         kind = np.dtype(header["dtype"]).kind
         codecs = [*(header.get("filters") or []), header.get("compressor") or {}]
         names = {codec.get("id", "") for codec in codecs}
-        rows_are_known = len(header["shape"]) >= 1 and len(header["shape"]) == len(header["chunks"])
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        sizes = [*header["shape"], *(chunk - 1 for chunk in header["chunks"])]
+        rows_are_known = len(header["shape"]) == len(header["chunks"]) >= 1 and min(sizes) >= 0
+        rows_are_known &= all(isinstance(size, int) for size in sizes)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{where}/.zarray is missing or damaged ({error!r}); copy the dataset again"
         ) from error
@@ -43,16 +40,16 @@ def read_header(array: Node, where: str) -> dict[str, Any]:
     return header
 
 
-def require_chunks(array: Node, header: dict[str, Any], rows: int, where: str) -> None:
+def require_chunks(array: Path, header: dict[str, Any], rows: int, where: str) -> None:
     """Check that every chunk file of the first `rows` rows is there and whole.
 
     zarr reads zeros for a missing one, and Blosc reads past the end of a truncated one.
     """
     shape, chunks = [rows, *header["shape"][1:]], header["chunks"]
-    grid = product(*(range(-(-size // chunk)) for size, chunk in zip(shape, chunks, strict=True)))
+    grid = tuple(-(-size // chunk) for size, chunk in zip(shape, chunks, strict=True))
     separator = header.get("dimension_separator", ".")
     flat = {child.name for child in array.iterdir()} if separator == "." else set()
-    for position in grid:
+    for position in positions(grid):
         name = separator.join(map(str, position))
         if name not in flat if separator == "." else not (array / name).exists():
             raise DataError(
@@ -62,15 +59,21 @@ def require_chunks(array: Node, header: dict[str, Any], rows: int, where: str) -
         _require_whole(array / name, header, f"{where}/{name}")
 
 
-def _require_whole(chunk: Node, header: dict[str, Any], where: str) -> None:
+def _require_whole(chunk: Path, header: dict[str, Any], where: str) -> None:
     """Compare a chunk file's size with the one it must have; codecs other than Blosc notice by themselves."""
+    unpacked = math.prod(header["chunks"]) * np.dtype(header["dtype"]).itemsize
     if header["compressor"] is None and not header.get("filters"):
-        expected = int(np.prod(header["chunks"])) * np.dtype(header["dtype"]).itemsize
+        expected = unpacked
     elif header["compressor"] and header["compressor"]["id"] == "blosc":
         with chunk.open("rb") as file:
-            expected = max(
-                16, int.from_bytes(file.read(16)[12:16], "little")
-            )  # bytes 12..15: compressed size
+            head = file.read(16)
+        expected = max(16, int.from_bytes(head[12:16], "little"))  # compressed size
+        declared = int.from_bytes(head[4:8], "little")
+        if len(head) == 16 and declared != unpacked:
+            raise DataError(
+                f"{where} is damaged: it unpacks to {declared:,} bytes, expected {unpacked:,}; copy the "
+                f"dataset again"
+            )
     elif header["compressor"] and header["compressor"]["id"] == CODEC_ID:
         with chunk.open("rb") as file:
             start = file.read(HEAD.size)
@@ -80,7 +83,7 @@ def _require_whole(chunk: Node, header: dict[str, Any], where: str) -> None:
             raise DataError(f"{where}: {error}; copy the dataset again") from error
     else:
         return
-    size = chunk.stat().st_size if isinstance(chunk, Path) else chunk.root.getinfo(chunk.at).file_size
+    size = chunk.stat().st_size
     if size < expected:
         raise DataError(f"{where} is truncated: {size} bytes, expected {expected}; copy the dataset again")
 

@@ -129,7 +129,7 @@ def _streamed(make: Callable[[], Any], file: IO[bytes], length: int, limit: int)
     while not stream.eof and total <= limit:
         try:
             piece = stream.decompress(data, PIECE_BYTES)
-        except (zlib.error, lzma.LZMAError) as error:
+        except (zlib.error, lzma.LZMAError, OSError) as error:
             raise ValueError(str(error)) from error
         data = stream.unconsumed_tail if hasattr(stream, "unconsumed_tail") else b""
         if not piece and not data:

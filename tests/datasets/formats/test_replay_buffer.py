@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -71,6 +73,51 @@ def test_format_2_with_every_codec(tmp_path: Path, codec: str) -> None:
     store = DemoStore.open(report.out)
     assert np.array_equal(store.array("state")[:], ARRAYS["state"])
     assert (report.episodes, report.steps) == (3, 30)
+
+
+STAND_IN = """
+import cv2, numpy
+from numcodecs.abc import Codec
+from numcodecs.registry import register_codec
+
+class Jpeg2k(Codec):
+    codec_id = "imagecodecs_jpeg2k"
+
+    def encode(self, buf):
+        return cv2.imencode(".png", buf[0])[1].tobytes()
+
+    def decode(self, buf, out=None):
+        return cv2.imdecode(numpy.frombuffer(buf, numpy.uint8), cv2.IMREAD_UNCHANGED)[None]
+
+def register_codecs():
+    register_codec(Jpeg2k)
+"""
+
+
+def test_codecs_of_imagecodecs_are_asked_for(tmp_path: Path) -> None:
+    """A stand-in for the package (with PNG in it), in a process of its own: codecs stay registered."""
+    (tmp_path / "imagecodecs").mkdir()
+    (tmp_path / "imagecodecs/__init__.py").write_text("")
+    (tmp_path / "imagecodecs/numcodecs.py").write_text(STAND_IN)
+    program = (
+        "import sys, numpy as np, zarr; sys.path[:0] = sys.argv[2:]\n"
+        "from replay_buffers import ARRAYS, write_buffer\n"
+        "from pathlib import Path\n"
+        "import imagecodecs.numcodecs as known\n"
+        "images = ARRAYS['img'].astype(np.uint8)\n"
+        "path = write_buffer(Path(sys.argv[1]))\n"
+        "data = zarr.open_group(str(path), mode='r+', zarr_format=2)['data']\n"
+        "settings = {'chunks': (1, 6, 6, 3), 'compressors': known.Jpeg2k(), 'overwrite': True}\n"
+        "known.register_codecs()\n"
+        "data.create_array('img', shape=images.shape, dtype='u1', **settings)[:] = images\n"
+        "from numcodecs.registry import codec_registry\n"
+        "del codec_registry['imagecodecs_jpeg2k']\n"
+        "from imitate.datasets.opening import open_store\n"
+        "assert np.array_equal(open_store(path).array('img')[3:7], images[3:7])\n"
+    )
+    stand_ins = str(Path(__file__).parents[2] / "stand_ins")
+    command = [sys.executable, "-c", program, str(tmp_path / "r.zarr"), str(tmp_path), stand_ins]
+    subprocess.run(command, check=True, timeout=100)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +259,7 @@ HOSTILE: dict[str, tuple[int, Callable[[Path], None], str]] = {
     "unknown codec": (
         2,
         headers("data/img", compressor={"id": "imagecodecs_jpeg2k", "level": 50}),
-        "data/img is kept by 'imagecodecs_jpeg2k', which this installation cannot decode",
+        "data/img is kept by 'imagecodecs_jpeg2k', which cannot be decoded here; install imagecodecs",
     ),
     "two compressors": (
         2,
