@@ -39,12 +39,12 @@ class VideoWriter:
         """Write frames of `size` (H, W), both even, at `fps` under `folder`."""
         self._folder, self._fps, self._size = folder, fps, size
         self._av = import_extra("av", EXTRA)
-        self._number, self._frames = -1, 0
+        self._number, self._frames, self._bytes = -1, 0, 0
         self._container: Any = None
 
     def write(self, images: np.ndarray) -> Place:
         """Append an episode's images (T, H, W, 3) uint8; raises DataError where they cannot be encoded."""
-        if self._container is None or self._path().stat().st_size > MOST_FILE_BYTES:
+        if self._container is None or self._bytes > MOST_FILE_BYTES:
             self._start_file()
         start = self._frames
         try:
@@ -58,7 +58,7 @@ class VideoWriter:
         """Finish the file that is open."""
         if self._container is None:
             return
-        self._container.mux(self._stream.encode())
+        self._mux(self._stream.encode())
         self._container.close()
         self._container = None
 
@@ -80,12 +80,16 @@ class VideoWriter:
         frame.pts, frame.time_base = self._frames, 1 / self._fps
         if first:  # so that files can be cut between episodes without encoding them again
             frame.pict_type = self._av.video.frame.PictureType.I
-        self._container.mux(self._stream.encode(frame))
+        self._mux(self._stream.encode(frame))
         self._frames += 1
+
+    def _mux(self, packets: Any) -> None:
+        self._bytes += sum(packet.size for packet in packets)
+        self._container.mux(packets)
 
     def _start_file(self) -> None:
         self.close()
-        self._number, self._frames = self._number + 1, 0
+        self._number, self._frames, self._bytes = self._number + 1, 0, 0
         self._path().parent.mkdir(parents=True, exist_ok=True)
         name = _encoder(self._av)
         self._container = self._av.open(str(self._path()), "w", format="mp4")

@@ -1,7 +1,7 @@
 """Statistics as LeRobot keeps them per episode and for the whole dataset, which its policies normalise with.
 
-min, max, mean, std, count, and the quantiles q01, q10, q50, q90, q99: per element of a vector; per channel of
-an image, (3, 1, 1) in 0..1, from a sample of frames.
+min, max, mean, std, count, and the quantiles q01, q10, q50, q90, q99: per element of the last axis; per
+channel of an image, (3, 1, 1) in 0..1, from a sample of frames.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,20 @@ _MOST_IMAGES, _MOST_PIXELS_ALONG_A_SIDE = 100, 150
 
 
 def vector_stats(rows: np.ndarray) -> Stats:
-    """Of (T, …): every statistic of shape (…), count of shape (1,). Whole numbers keep whole extremes."""
+    """Of (T, …, n): every statistic of shape (n,), over all axes but the last; count (1,) is T.
+
+    Whole numbers and truth values keep extremes of their own type.
+    """
+    steps, rows = len(rows), rows.reshape(-1, rows.shape[-1])
     values = rows.astype(np.float64)
-    extremes = rows if rows.dtype.kind in "iu" else values
+    extremes = rows if rows.dtype.kind in "biu" else values
     quantiles = np.quantile(values, list(QUANTILES.values()), axis=0)
     return {
         "min": extremes.min(axis=0),
         "max": extremes.max(axis=0),
         "mean": values.mean(axis=0),
         "std": values.std(axis=0),
-        "count": np.array([len(rows)]),
+        "count": np.array([steps]),
         **dict(zip(QUANTILES, quantiles, strict=True)),
     }
 
