@@ -94,7 +94,7 @@ def read_robomimic(path: Path, options: ReadOptions) -> RobomimicFile:
             path=path,
             spec=DataSpec.from_json(ours["spec"]) if "spec" in ours else _spec(first, env_args),
             source=ours.get("source", f"robomimic {env_args.get('env_name', 'unknown')}, {path.name}"),
-            metadata=ours.get("metadata", {"env_args": env_args} if env_args else {}),
+            metadata=ours.get("metadata", _about(data, env_args)),
             demos=demos,
             left_out=tuple(_left_out(file, demos, filters)),
             filters=filters,
@@ -119,6 +119,27 @@ def _env_args(data: Any, path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path}: attribute env_args of data is not JSON ({one_line(error)}); write it again"
         ) from error
+
+
+def _about(data: Any, env_args: dict[str, Any]) -> dict[str, Any]:
+    """All that is said of the demonstrations together."""
+    others = attributes_of(data, {"env_args", "total", OURS})
+    return {**({"env_args": env_args} if env_args else {}), **({"attributes": others} if others else {})}
+
+
+def _task(demo: Any) -> dict[str, str]:
+    """What was to be done, in words, as RoboCasa (ep_meta) and LIBERO (problem_info) tell it."""
+    for attributes, name, key in (
+        (demo.attrs, "ep_meta", "lang"),
+        (demo.parent.attrs, "problem_info", "language_instruction"),
+    ):
+        try:
+            text = json_of(attributes, name).get(key)
+        except ValueError:  # not JSON: kept as an attribute, told by nobody
+            continue
+        if isinstance(text, str) and text:
+            return {"task": text}
+    return {}
 
 
 def _spec(first: Any, env_args: dict[str, Any]) -> DataSpec:
@@ -156,7 +177,11 @@ def _episode(demo: Any, name: str, file: RobomimicFile) -> Episode:
         success=_success(demo),
         source=file.source,
         rate_hz=file.spec.rate_hz,
-        metadata={**attributes_of(demo, SKIPPED_ATTRIBUTES), **({"filter_keys": filters} if filters else {})},
+        metadata={
+            **attributes_of(demo, SKIPPED_ATTRIBUTES),
+            **({"filter_keys": filters} if filters else {}),
+            **_task(demo),
+        },
     )
 
 

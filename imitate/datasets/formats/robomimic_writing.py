@@ -1,7 +1,7 @@
 """Writing robomimic's HDF5 layout: what its SequenceDataset loads, and what reading it back needs.
 
     data            attrs: env_args, total, imitate (JSON: spec, source, metadata)
-    data/demo_0     attrs: num_samples, imitate (JSON: the episode's record)
+    data/demo_0     attrs: num_samples, ep_meta (JSON: lang), imitate (JSON: the episode's record)
         actions   obs/<key>   next_obs/<key>   rewards   dones
     mask/<filter key>
 
@@ -74,6 +74,8 @@ def _write_episode(demo: h5py.Group, episode: Episode) -> None:
     last = np.arange(steps) == steps - 1
     demo.attrs["num_samples"] = steps
     demo.attrs[OURS] = json.dumps(_record(episode))
+    if isinstance(task := episode.metadata.get("task"), str):
+        demo.attrs["ep_meta"] = json.dumps({"lang": task})
     demo["actions"] = episode.action
     demo["rewards"] = (last & bool(episode.success)).astype(np.float64)
     demo["dones"] = last.astype(np.int64)

@@ -16,6 +16,7 @@ from imitate.datasets.formats.robomimic import is_robomimic
 from imitate.datasets.importing import export_store, import_file
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError
+from imitate.policies.nets.torchvision_import import import_torchvision
 from imitate.types import ArraySpec, DataSpec, Episode
 
 needs_robomimic = pytest.mark.skipif(
@@ -141,6 +142,23 @@ def test_groups_text_and_layouts_of_images(tmp_path: Path) -> None:
     assert "obs/camera_1 as stored: turned from (3, H, W) to (H, W, 3)" in said
     assert "obs/words, which holds no numbers" in said
     assert "action_dict of 1 episodes" in said
+
+
+@pytest.mark.parametrize("place", ["ep_meta", "problem_info", "no JSON"])
+def test_the_task_in_words_and_other_attributes_are_kept(tmp_path: Path, place: str) -> None:
+    def change(file: h5py.File) -> None:
+        file["data"].attrs["tag"] = "libero-v1"
+        if place == "problem_info":
+            file["data"].attrs[place] = json.dumps({"language_instruction": "open the drawer"})
+        else:
+            text = json.dumps({"lang": "open the drawer"}) if place == "ep_meta" else "{"
+            for demo in file["data"].values():
+                demo.attrs["ep_meta"] = text
+
+    report = import_file(write_robomimic(tmp_path / "d.hdf5", change), tmp_path / "out.zarr")
+    store = DemoStore.open(report.out)
+    assert store.metadata["attributes"]["tag"] == "libero-v1"
+    assert store.record(1).metadata.get("task") == (None if place == "no JSON" else "open the drawer")
 
 
 def compressed(file: h5py.File) -> None:
@@ -317,7 +335,7 @@ def make_store(path: Path, ids: tuple[str, ...] = ("first", "second", "third")) 
                 "camera": rng.integers(0, 256, (steps, 8, 9, 3)).astype(np.uint8),
             }
             success = (True, False, None)[number]
-            metadata = {"filter_keys": ["train"]} if number else {"seed": 3}
+            metadata = {"filter_keys": ["train"]} if number else {"seed": 3, "task": "reach"}
             action = rng.normal(size=(steps, 3))
             store.append(Episode(name, obs, action, success, "a lab", "someone", 15.0, metadata))
     return store
@@ -344,6 +362,7 @@ def test_what_is_written_has_robomimics_layout(tmp_path: Path) -> None:
             "env_kwargs": {"control_freq": 15.0},
         }
         assert sorted(file["data"]) == ["demo_0", "demo_3", "demo_7"]
+        assert json.loads(file["data/demo_3"].attrs["ep_meta"]) == {"lang": "reach"}
         assert file["mask/train"][()].tolist() == [b"demo_0", b"demo_7"]
         for index, (reward, steps) in enumerate(((1, 4), (0, 5), (0, 6))):
             episode = store.episode(index)
@@ -394,11 +413,17 @@ def test_spoilt_bytes_never_cause_another_error(tmp_path: Path, seed: int) -> No
 @needs_robomimic
 @pytest.mark.slow
 def test_robomimic_loads_what_is_written(tmp_path: Path) -> None:
+    import_torchvision("robomimic")
     obs_utils = importlib.import_module("robomimic.utils.obs_utils")
     dataset = importlib.import_module("robomimic.utils.dataset")
     store = make_store(tmp_path / "demos.zarr")
     export_store(store, tmp_path / "d.hdf5", "robomimic")
+    file_utils = importlib.import_module("robomimic.utils.file_utils")
     obs_utils.initialize_obs_utils_with_obs_specs({"obs": {"low_dim": ["state"], "rgb": ["camera"]}})
+    path, keys = str(tmp_path / "d.hdf5"), ["state", "camera"]
+    assert file_utils.get_env_metadata_from_dataset(path)["env_name"] == "a lab"
+    shapes = file_utils.get_shape_metadata_from_dataset(path, all_obs_keys=keys)
+    assert shapes["all_shapes"] == {"state": [2], "camera": [3, 8, 9]}
     for cache in (None, "all"):
         loaded = dataset.SequenceDataset(
             str(tmp_path / "d.hdf5"),
