@@ -521,6 +521,28 @@ def test_nothing_is_overwritten(make_store: Make, tmp_path: Path) -> None:
         derive(store, [Trim(end=0)], tmp_path / "x.zarr")
 
 
+def test_encoded_images_are_copied_as_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    spec = DataSpec({"camera": ArraySpec((80, 80, 3), "uint8"), "state": ArraySpec((1,))}, ArraySpec((1,)))
+    with DemoStore.create(tmp_path / "a.zarr", spec, storage="jpeg") as store:
+        images = rng.integers(0, 256, (6, 80, 80, 3), np.uint8)
+        numbers = np.zeros((6, 1), np.float32)
+        store.append(Episode("e", {"camera": images, "state": numbers}, numbers))
+    view = derive(
+        store, [Trim(start=2, end=1), Rename(observations={"camera": "front"})], tmp_path / "x.view.json"
+    )
+    assert view.encoded(0) == {"front": store.encoded(0)["camera"][2:5]}
+    import_file(view.path, tmp_path / "b.zarr", storage="jpeg")
+    seen = [
+        DemoStore.open(tmp_path / "b.zarr").array("front")[:],
+        view.array("front")[:],
+        store.array("camera")[2:5],
+    ]
+    assert np.array_equal(seen[0], seen[1])
+    assert np.array_equal(seen[1], seen[2])
+    assert np.array_equal(view.array("front")[np.array([2, 0, 2])], seen[2][[2, 0, 2]])
+
+
 def test_a_view_is_a_view(make_store: Make, tmp_path: Path) -> None:
     view = derive(make_store(2), [Trim(end=0)], tmp_path / "a.view.json")
     assert isinstance(open_store(view.path), View)

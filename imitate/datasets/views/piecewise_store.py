@@ -47,6 +47,14 @@ class PiecewiseStore(EpisodeStore):
         columns = self.action_elements if name == ACTION else None
         return PiecewiseArray(arrays, self._runs, self._array_spec(name), f"{self.path}: {name}", columns)
 
+    def encoded(self, index: int) -> dict[str, list[bytes]]:
+        """The images of episode `index` as its source has encoded them, by our names; {} where none is."""
+        piece = self.pieces[self._checked_index(index)]
+        files = self.sources[piece.source].encoded(piece.episode)
+        part = slice(piece.start, piece.start + piece.record.steps)
+        names = self.names[piece.source].items()
+        return {ours: files[theirs][part] for ours, theirs in names if theirs in files}
+
     def close(self) -> None:
         """Give back files and locks of all sources."""
         for source in self.sources:
