@@ -64,6 +64,8 @@ class Place:
         """(n,) float64: the numbers there, one after the other."""
         found = self.find(message)
         if self._values is None:
+            if isinstance(found, np.ndarray) and found.dtype == np.float64:
+                return found
             return np.atleast_1d(np.asarray(found, np.float64)).reshape(-1)
         values = self._values(found)
         if len(self.items) == 1:

@@ -242,7 +242,7 @@ def _said(found: Scan, topics: Topics) -> list[str]:
     used = {entry.topic for entry in topics.entries} | {mark.topic for mark in topics.marks.values()}
     for entry in topics.entries:
         gathered, log = found.gathered[entry.where], found.logs[entry.topic]
-        useless = len(gathered.valid) - sum(gathered.valid)
+        useless = int((~gathered.valid).sum())
         if useless:
             said.append(f"{useless} messages of {entry.where} ({entry.topic}): {gathered.reader.trouble}")
         stamps = np.array(log.stamps_ns, np.int64)

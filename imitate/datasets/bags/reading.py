@@ -18,10 +18,14 @@ NAMES_SHOWN = 12
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """Of one message: numbers (d,) float64, None where they cannot be used; the place of its oldest part."""
+    """Of one message: numbers (d,) float64, None where there are none; the place of its oldest part."""
 
     values: np.ndarray | None
     since: int
+
+
+class OtherSizeError(DataError):
+    """A picture is not as large as the first one."""
 
 
 class PictureReader:
@@ -54,10 +58,10 @@ class PictureReader:
         return Reading(np.zeros(0), place)
 
     def picture(self, message: Any, kind: MessageType) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; raises DataError for another size than the first."""
+        """(H, W, 3) uint8 RGB; raises OtherSizeError for another size than the first."""
         found = resized(picture(message, kind.name), self.entry.size)
         if self.spec is not None and found.shape != self.spec.shape:
-            raise DataError(
+            raise OtherSizeError(
                 f"{self.entry.topic}: a picture is {found.shape[:2]}, the first is {self.spec.shape[:2]}; "
                 f"set  {self.entry.where}.size: [height, width]"
             )
@@ -79,6 +83,7 @@ class NumberReader:
         self._joints: dict[str, int] = {}
         self._last: np.ndarray = np.zeros(0)
         self._seen: np.ndarray = np.zeros(0, np.int64)
+        self._full = -1
         self._known: set[str] = set()
         self._before: tuple[list[str], np.ndarray, np.ndarray] | None = None
         self.trouble = ""
@@ -99,7 +104,7 @@ class NumberReader:
 
     def missing(self) -> str:
         """The joint that no message named, with the nearest that one did; "" where there is none."""
-        never = [name for name, index in self._joints.items() if self._seen[index] < 0]
+        never = [name for name, index in self._joints.items() if max(int(self._seen[index]), self._full) < 0]
         return f"{never[0]!r}{nearest(never[0], self._known)}" if never else ""
 
     def _place(self, kind: MessageType) -> Place:
@@ -118,28 +123,28 @@ class NumberReader:
         if self.spec is None:
             self._describe(self.entry.names or tuple(names), where, None)
         source, target = self._wanted(names)
+        if len(source) == self.size:  # All at once, as most robots publish them.
+            self._last, self._full = values[source], place
+            return self._checked(self._last, place)
         if not len(source):
             return None
-        self._last[target] = values[source]
-        self._seen[target] = place
-        if self._seen.min() < 0:
-            return None
-        return self._checked(self._last.copy(), int(self._seen.min()))
+        self._last, seen = self._last.copy(), np.maximum(self._seen, self._full)
+        self._last[target], seen[target] = values[source], place
+        self._seen = seen
+        return self._checked(self._last, int(seen.min())) if seen.min() >= 0 else None
 
     def _wanted(self, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Where the joints stand in a message with these names, and where they belong."""
         if self._before is None or names != self._before[0]:
             self._known.update(names[:1000])
-            here = [(index, self._joints[name]) for index, name in enumerate(names) if name in self._joints]
-            source, target = np.array(here, np.int64).reshape(-1, 2).T
+            here = {self._joints[name]: index for index, name in enumerate(names) if name in self._joints}
+            target, source = np.array(sorted(here.items()), np.int64).reshape(-1, 2).T
             self._before = names, source, target
         return self._before[1], self._before[2]
 
     def _checked(self, values: np.ndarray, since: int) -> Reading:
         if len(values) != self.size:
             return self._unusable(f"{len(values)} numbers, the first had {self.size}", since)
-        if not np.isfinite(values).all():
-            return self._unusable("numbers that are not finite", since)
         return Reading(values, since)
 
     def _unusable(self, trouble: str, place: int) -> Reading:

@@ -44,13 +44,18 @@ class TopicLog:
 
 @dataclass
 class _Gathered:
-    """What one entry read: places among the messages of its topic, and numbers."""
+    """What one entry read: places among the messages of its topic, and the numbers of those that have any.
+
+    values (n, d) and valid (n,) are there once the log was read, by `finish`.
+    """
 
     reader: EntryReader
     places: "array[int]" = field(default_factory=lambda: array("q"))
     since: "array[int]" = field(default_factory=lambda: array("q"))
-    valid: list[bool] = field(default_factory=list)
+    read: list[bool] = field(default_factory=list)
     numbers: "array[float]" = field(default_factory=lambda: array("d"))
+    values: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    valid: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
     def add(self, message: Any, kind: MessageType, place: int) -> None:
         found = self.reader.read(message, kind, place)
@@ -58,9 +63,20 @@ class _Gathered:
             return
         self.places.append(place)
         self.since.append(found.since)
-        self.valid.append(found.values is not None)
+        self.read.append(found.values is not None)
+        if found.values is not None:
+            self.numbers.frombytes(found.values.tobytes())
+
+    def finish(self) -> None:
+        """Lay the numbers out, and see which are finite."""
+        valid = np.array(self.read, bool)
+        values = np.zeros((len(valid), self.reader.size))
         if self.reader.size:
-            self.numbers.extend(np.zeros(self.reader.size) if found.values is None else found.values)
+            values[valid] = np.frombuffer(self.numbers).reshape(-1, self.reader.size)
+        finite = np.isfinite(values).all(axis=1)
+        if not finite.all():
+            self.reader.trouble = self.reader.trouble or "numbers that are not finite"
+        self.values, self.valid, self.numbers = values, valid & finite, array("d")
 
 
 @dataclass
@@ -86,11 +102,11 @@ class Scan:
         times = log.times_ns(entry.clock or clock)
         _require_forward(times, log.topic, entry.clock or clock)
         places, since = np.array(found.places, np.int64), np.array(found.since, np.int64)
-        values = np.frombuffer(found.numbers, np.float64).reshape(len(places), found.reader.size)
         stamped = np.flatnonzero(times[places] > 0)
         order = stamped[np.argsort(times[places][stamped], kind="stable")]
-        valid = np.array(found.valid, bool)
-        return Stream(times[places][order], times[since][order], valid[order], values[order], places[order])
+        return Stream(
+            times[places][order], times[since][order], found.valid[order], found.values[order], places[order]
+        )
 
 
 def scan(path: Path, topics: Topics, definitions: Mapping[str, str]) -> Scan:
@@ -105,6 +121,8 @@ def scan(path: Path, topics: Topics, definitions: Mapping[str, str]) -> Scan:
         if channel.topic in used.wanted:
             used.take(channel, log, data, place)
     found.problems += bag.problems
+    for gathered in found.gathered.values():
+        gathered.finish()
     _require_all(found, topics, bag)
     return found
 
@@ -212,7 +230,7 @@ def _require_all(found: Scan, topics: Topics, bag: BagFile) -> None:
         reader = gathered.reader if gathered else None
         if isinstance(reader, NumberReader) and not reader.trouble and (missing := reader.missing()):
             raise ConfigError(f"{entry.where}.names: {entry.topic} never names {missing}")
-        if gathered is None or not any(gathered.valid):
+        if gathered is None or not gathered.valid.any():
             log, trouble = found.logs[entry.topic], reader.trouble if reader else ""
             raise DataError(
                 f"{entry.where}: none of {len(log)} messages of {entry.topic} can be used: "

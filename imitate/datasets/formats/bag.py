@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from imitate.datasets.bags.audit import audit_lines, merged_audits, plan_audit
-from imitate.datasets.bags.demonstrations import episodes_of
+from imitate.datasets.bags.demonstrations import episodes_of, require_memory
 from imitate.datasets.bags.draft import draft_text
 from imitate.datasets.bags.opening import is_recording, recordings, title
 from imitate.datasets.bags.planning import Plan, plan_of
@@ -78,6 +78,7 @@ def read_bag(path: Path, options: ReadOptions) -> BagDemos:
     audits, counts, said = [], [], []
     for log, name in logs:
         plan = plan_of(log, topics, definitions, name)
+        require_memory(plan)
         if plans and plan.spec != plans[0].spec:
             raise DataError(
                 f"{log} gives {_difference(plan.spec, plans[0].spec)}, expected as in {plans[0].path}"

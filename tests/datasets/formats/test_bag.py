@@ -230,6 +230,46 @@ def test_pictures_come_as_they_were_and_resized(tmp_path: Path) -> None:
     assert found.obs["small"].dtype == np.uint8
 
 
+def test_pictures_of_several_episodes_and_sizes(tmp_path: Path) -> None:
+    pictures = [np.full((4, 6, 3), step, np.uint8) for step in range(20)]
+    said = ramp(40) + [compressed_image("/png", step / 5, pictures[step]) for step in range(20)]
+    said += [text("/episode", t, "start") for t in (0.95, 1.05, 3.0)]
+    topics = RAMP.replace("action:", "  png: /png\n  again: /png\naction:") + "episodes: {start: /episode}\n"
+    bag = write_bag(tmp_path / "log.bag", said)
+    found = episodes(bag, topics)
+    assert len(found) == 2, "0.1 s is a single step"
+    for episode in found:
+        at = (episode.metadata["start_ns"] - BEGAN_NS) / NS + np.arange(len(episode)) / 10
+        np.testing.assert_array_equal(episode.obs["png"][:, 0, 0, 0], np.floor(at * 5 + 1e-6))
+        np.testing.assert_array_equal(episode.obs["png"], episode.obs["again"])
+    larger = [*said, compressed_image("/png", 3.45, np.zeros((8, 6, 3), np.uint8))]
+    with pytest.raises(DataError, match=r"a picture is \(8, 6\), the first is \(4, 6\); set .*size"):
+        episodes(write_bag(tmp_path / "larger.bag", larger), topics)
+
+
+def test_an_episode_larger_than_memory_is_refused_at_once(tmp_path: Path) -> None:
+    said = [
+        *ramp(3000, 2.0),
+        *(compressed_image("/png", step / 2, np.zeros((2, 2, 3), np.uint8)) for step in range(3000)),
+    ]
+    topics = RAMP.replace("10", "1000", 1).replace(
+        "action:", "  png: {topic: /png, size: [4000, 4000]}\naction:"
+    )
+    with pytest.raises(DataError, match=r"pictures of episode 'log_0'.* GiB; mark shorter ones"):
+        read(
+            write_bag(tmp_path / "log.bag", said), topics.replace("/commands", "/commands, sample: previous")
+        )
+
+
+def test_messages_without_values_at_first_are_no_hindrance(tmp_path: Path) -> None:
+    said = ramp(20)
+    said[0] = Said("/joint_states", JOINTS, 0.0, {"header": header(0.0), "name": ["elbow", "shoulder"]})
+    demos = read(write_bag(tmp_path / "log.bag", said), RAMP)
+    (found,) = demos.episodes()
+    assert found.obs["state"][0].tolist() == pytest.approx([0.1, -0.1])
+    assert any("position has 0 values for 2 joints" in item for item in demos.left_out)
+
+
 def test_types_of_the_log_itself_are_read(tmp_path: Path) -> None:
     said = [
         Said(
