@@ -147,7 +147,12 @@ class EpisodeStore(ABC):
 
     def _raw_array(self, name: str) -> zarr.Array:
         if name not in self._opened or self._opened[name].shape[0] < self.steps:  # appended to since
-            self._opened[name] = self._open_array(name)
+            try:
+                self._opened[name] = self._open_array(name)
+            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+                raise DataError(
+                    f"{self.path}/data/{name}: its header is damaged ({error}); copy the dataset again"
+                ) from error
         return self._opened[name]
 
     def _array_spec(self, name: str) -> ArraySpec:

@@ -20,7 +20,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
     """What .zattrs says of the store: spec, source and metadata; raises DataError for other folders."""
     try:
         attributes = json.loads((path / ".zattrs").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}/.zattrs is missing or damaged ({error}); copy the store again") from error
     described = attributes.get(ATTRIBUTE) if isinstance(attributes, dict) else None
     if not isinstance(described, dict):
@@ -37,7 +37,10 @@ def read_committed(path: Path) -> tuple[np.ndarray, list[EpisodeRecord]]:
     folder = path / "meta/episode_ends"
     header = read_header(folder, str(folder))
     require_chunks(folder, header, header["shape"][0], str(folder))
-    ends = np.asarray(zarr.open_array(LocalStore(folder), mode="r", zarr_format=2)[:])
+    try:
+        ends = np.asarray(zarr.open_array(LocalStore(folder), mode="r", zarr_format=2)[:])
+    except Exception as error:  # what codecs raise for damaged bytes is not documented
+        raise DataError(f"{folder} is damaged ({error}); copy the store again") from error
     require_increasing(ends, str(folder))
     records = _read_records(path / "meta/episodes.jsonl", len(ends))
     found = [record.steps for record in records]
@@ -52,7 +55,7 @@ def _read_records(path: Path, count: int) -> list[EpisodeRecord]:
         if len(lines) < count:
             raise DataError(f"{path} has {len(lines)} lines, expected {count}; copy the store again")
         return [EpisodeRecord(**json.loads(line)) for line in lines]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); copy the store again") from error
 
 

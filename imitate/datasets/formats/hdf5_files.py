@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from imitate.datasets.formats.hdf5_heap import require_sound_heaps
 from imitate.datasets.image_layout import ImageLayout, image_layout
 from imitate.datasets.opening import is_hdf5
 from imitate.errors import DataError, SpecError
@@ -50,8 +51,9 @@ def holds_hdf5(path: Path) -> bool:
 def opened(path: Path) -> Iterator[h5py.File]:
     """The file, for reading; raises DataError where it is damaged or links to other files."""
     try:
+        require_sound_heaps(path)
         file = h5py.File(path, "r")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: is a truncated or damaged HDF5 file ({one_line(error)}); copy it again"
         ) from error

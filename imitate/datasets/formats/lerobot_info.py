@@ -17,6 +17,8 @@ CAMERA_DTYPES = ("video", "image")
 MAX_RATE_HZ = 1e6
 # No camera has more; a declared image must not be the reason for allocating gigabytes per frame.
 MAX_PIXELS = 1 << 26
+# Of file systems: names of 255 bytes.
+LONGEST_PATH = 255
 _NUMBER = re.compile(r"0?\d{0,2}d?")
 _NUMERIC = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)")
 
@@ -129,6 +131,8 @@ def fill_template(root: Path, template: str, values: Mapping[str, str | int]) ->
     text = str(relative)
     if relative.is_absolute() or ".." in relative.parts or not relative.parts or set(text) & set("\0\\:"):
         raise DataError(f"{root / INFO}: path template {template!r} leads out of the folder; refused")
+    if len(text.encode()) > LONGEST_PATH:
+        raise DataError(f"{root / INFO}: path template {template[:50]!r}… is too long; refused")
     return root / relative
 
 

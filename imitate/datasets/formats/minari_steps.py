@@ -65,7 +65,7 @@ def read_part(episode: Any, part: Part, steps: int, limit: int) -> np.ndarray:
         raise SpecError(f"{part.place} has {len(array)} rows, expected {steps + 1} for {steps} actions")
     if part.is_jpeg:
         size = part.spec.shape[:2]
-        return decode_images(read_rows_of_bytes(array, steps, limit), size, "uint8", array.name)
+        return decode_images(read_rows_of_bytes(array, steps, limit), size, "uint8", _where(array))
     return _fitting(read_steps(array, steps), part)
 
 
@@ -97,7 +97,7 @@ def _part(array: h5py.Dataset, name: str, place: str, space: Leaf) -> Part:
 
 
 def _jpeg(array: h5py.Dataset, name: str, place: str) -> Part:
-    first = decode_images(read_rows_of_bytes(array, 1, 2**28), (None, None), "uint8", array.name)
+    first = decode_images(read_rows_of_bytes(array, 1, 2**28), (None, None), "uint8", _where(array))
     return Part(name, place, ArraySpec(first.shape[1:], "uint8"), is_jpeg=True)
 
 
@@ -107,3 +107,7 @@ def _fitting(values: np.ndarray, part: Part) -> np.ndarray:
             f"{part.place} is {values.shape[1:]} per step, expected {part.spec.shape} as in the first one"
         )
     return values
+
+
+def _where(array: h5py.Dataset) -> str:
+    return f"{array.file.filename}: {array.name[1:]}"
