@@ -6,6 +6,7 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 import math
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ DAMAGE = (
     MemoryError,
     IndexError,
     struct.error,
+    tokenize.TokenError,
 )
 
 

@@ -41,7 +41,8 @@ class Layout:
 
 
 def find_layout(declared: Declared, first: Example, where: str) -> Layout:
-    """Sort the features that the first record holds; raises DataError where there is no action."""
+    """Sort the features that the first record holds; raises DataError where there is no action, or
+    nothing was observed."""
     held = {name for name in declared.steps if _get(first, name) is not None}
     arrays = [
         n for n in declared.steps if n in held and _is_array(declared.steps[n]) and "embedding" not in n
@@ -50,6 +51,10 @@ def find_layout(declared: Declared, first: Example, where: str) -> Layout:
     if not actions:
         raise DataError(f"{where} holds no steps/action of numbers; found {sorted(declared.steps)[:10]}")
     observations = [n for n in arrays if _under(n, OBSERVATION)]
+    if not observations:
+        raise DataError(
+            f"{where} holds no steps/observation of numbers or images; found {sorted(declared.steps)[:10]}"
+        )
     named = {_name(n): n for n in observations}
     if len(named) < len(observations):
         raise DataError(f"{where}: two observations get the same name; found {observations[:10]}")

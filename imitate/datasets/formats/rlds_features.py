@@ -21,6 +21,9 @@ STEPS = "steps/"
 MARKS = ("is_first", "is_last", "is_terminal", "reward", "discount")
 """Of every step, one number (RLDS, arXiv:2111.02767, table 1)."""
 
+IMAGE_TYPES = ("uint8", "uint16", "float32")
+NUMBER_TYPES = ("bool", "bfloat16", *(np.dtype(code).name for code in "efdbhiqBHIQ"))
+
 IMAGE, TENSOR, TEXT, OTHER = "image", "tensor", "text", "other"
 
 
@@ -96,7 +99,9 @@ def _walk(node: Mapping[str, Any], name: str) -> Iterator[tuple[str, Feature]]:
         yield name, Feature(TEXT)
     elif "image" in node:
         image = node["image"]
-        yield name, Feature(IMAGE, _shape(image) or (None, None, None), _dtype(image, "uint8"))
+        dtype = _dtype(image, "uint8")
+        known = dtype in IMAGE_TYPES
+        yield name, Feature(IMAGE, _shape(image) or (None, None, None), dtype) if known else Feature(OTHER)
     elif "classLabel" in node:
         yield name, Feature(TENSOR, (), "int64")
     else:
@@ -109,8 +114,7 @@ def _tensor(node: Mapping[str, Any]) -> Feature:
         return Feature(TEXT)
     shape = _shape(node)
     encoding = node.get("encoding", "none") or "none"
-    known = dtype == "bfloat16" or np.dtype(dtype).kind in "biuf"
-    if not known or None in shape or encoding not in ("none", "bytes", "zlib"):
+    if dtype not in NUMBER_TYPES or None in shape or encoding not in ("none", "bytes", "zlib"):
         return Feature(OTHER)
     return Feature(TENSOR, shape, dtype, encoding)
 
