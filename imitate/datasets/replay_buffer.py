@@ -95,7 +95,7 @@ class ReplayBuffer(EpisodeStore):
         for part in ("data/", "meta/"):
             for name in sorted(name for name in self._tree.sizes if name.startswith(part)):
                 digest.update(f"{name}\0{self._tree.sizes[name]}\0".encode())
-                with self._tree.open(name) as file:
+                with _damage_told(f"{self.path}/{name}"), self._tree.open(name) as file:
                     while piece := file.read(2**20):
                         digest.update(piece)
         return digest.hexdigest()

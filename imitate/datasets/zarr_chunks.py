@@ -12,7 +12,7 @@ import numpy as np
 
 from imitate.datasets.zarr_headers import ArrayHeader
 from imitate.datasets.zarr_sizes import Chunk, TruncatedError, require_size
-from imitate.datasets.zarr_tree import ZarrTree
+from imitate.datasets.zarr_tree import DAMAGE, ZarrTree
 from imitate.errors import DataError
 
 # Where absent chunks are allowed, numbers may be this many times the files, above the free bytes.
@@ -33,8 +33,7 @@ def require_array(tree: ZarrTree, array: str, header: ArrayHeader, rows: int) ->
     else:
         names = _all_names(where, grid, header, files)
     for name in names:
-        with tree.open(f"{array}/{name}") as file:
-            _require_file(file, files[name], header, f"{where}/{name}")
+        _require_file(tree, f"{array}/{name}", header)
     return math.prod(grid) - len(names)
 
 
@@ -79,24 +78,30 @@ def _require_proportion(where: str, stored: int, header: ArrayHeader, rows: int)
         )
 
 
-def _require_file(file: IO[bytes], size: int, header: ArrayHeader, where: str) -> None:
-    chunk = Chunk(header.compressor, header.chunk_bytes, header.keeps_size)
+def _require_file(tree: ZarrTree, name: str, header: ArrayHeader) -> None:
+    size, where = tree.sizes[name], f"{tree.path}/{name}"
     try:
-        if header.inner is None:
-            require_size(file, 0, size - header.checksum, chunk)
-            return
-        for offset, length in _index(file, size, header):
-            if offset + length > size:
-                raise TruncatedError(size, offset + length)
-            require_size(file, offset, length - header.checksum, chunk)
+        with tree.open(name) as file:
+            _require_chunks(file, size, header)
     except TruncatedError as error:
         raise DataError(
             f"{where} is truncated: {error.found} bytes, expected {error.expected}; copy the dataset again"
         ) from error
-    except (ValueError, OSError, EOFError) as error:
+    except DAMAGE as error:
         raise DataError(
             f"{where} is damaged ({' '.join(str(error).split())}); copy the dataset again"
         ) from error
+
+
+def _require_chunks(file: IO[bytes], size: int, header: ArrayHeader) -> None:
+    chunk = Chunk(header.compressor, header.chunk_bytes, header.keeps_size)
+    if header.inner is None:
+        require_size(file, 0, size - header.checksum, chunk)
+        return
+    for offset, length in _index(file, size, header):
+        if offset + length > size:
+            raise TruncatedError(size, offset + length)
+        require_size(file, offset, length - header.checksum, chunk)
 
 
 def _index(file: IO[bytes], size: int, header: ArrayHeader) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numcodecs.registry import codec_registry  # type: ignore[import-untyped]
 
-from imitate.datasets.zarr_tree import ZarrTree
+from imitate.datasets.zarr_tree import DAMAGE, ZarrTree
 from imitate.errors import DataError
 
 # Codecs that can run code or build arbitrary objects while they decode.
@@ -77,7 +77,7 @@ def read_array_header(tree: ZarrTree, array: str) -> ArrayHeader:
         fields = json.loads(tree.read_header(f"{array}/{name}"))
         read = _version_3 if tree.zarr_format == 3 else _version_2
         return _checked(read(fields, where), where)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
+    except (*DAMAGE, LookupError, TypeError, AttributeError, OverflowError) as error:
         text = " ".join(repr(error).split())
         raise DataError(f"{where}/{name} is missing or damaged ({text}); copy the dataset again") from error
 

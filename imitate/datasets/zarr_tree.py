@@ -2,8 +2,9 @@
 
 import os
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
@@ -12,6 +13,9 @@ from zarr.storage import LocalStore, StorePath, ZipStore
 from imitate.errors import DataError
 
 LARGEST_HEADER = 16 * 2**20
+DAMAGE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zlib.error, zipfile.BadZipFile)
+"""What opening and reading files of a damaged folder or zip raises."""
+
 GROUP_FILES = ("zarr.json", ".zgroup")
 """What marks a group: of zarr format 3, and of format 2."""
 
@@ -44,7 +48,7 @@ class ZarrTree(ABC):
         return self._parts.get(array, {})
 
     def read_header(self, name: str) -> bytes:
-        """A small file whole; raises KeyError where it is absent, ValueError where it is absurdly large."""
+        """A small file whole; raises KeyError where it is absent, one of DAMAGE where it cannot be read."""
         if self.sizes[name] > LARGEST_HEADER:
             raise ValueError(f"{self.sizes[name]:,} bytes, expected at most {LARGEST_HEADER:,}")
         with self.open(name) as file:
@@ -52,23 +56,23 @@ class ZarrTree(ABC):
 
     @abstractmethod
     def open(self, name: str) -> IO[bytes]:
-        """The file at `name` below the root, for reading and seeking."""
+        """The file at `name` below the root, for reading and seeking; that and reading raises DAMAGE."""
 
 
 class FolderTree(ZarrTree):
     """A group in a folder."""
 
     def __init__(self, path: Path) -> None:
-        sizes = {}
-        for folder, _, names in os.walk(path):
-            inner = Path(folder).relative_to(path).as_posix()
-            for name in names:
-                sizes[name if inner == "." else f"{inner}/{name}"] = Path(folder, name).stat().st_size
+        try:
+            sizes = dict(_sizes(str(path)))
+        except OSError as error:
+            raise DataError(f"{path}: cannot be listed ({error}); copy the dataset again") from error
         super().__init__(path, sizes, StorePath(LocalStore(path)))
+        self._start = f"{path}/"  # joining strings: a buffer may have a million files
 
     def open(self, name: str) -> IO[bytes]:
         """The file at `name` below the root."""
-        return (self.path / name).open("rb")
+        return open(self._start + name, "rb")  # noqa: PTH123
 
 
 class ZipTree(ZarrTree):
@@ -92,11 +96,18 @@ class ZipTree(ZarrTree):
         super().__init__(path, sizes, StorePath(ZipStore(path, mode="r"), self._root.rstrip("/")))
 
     def open(self, name: str) -> IO[bytes]:
-        """The file at `name` below the root; raises ValueError where it cannot be unpacked."""
-        try:
-            return self._archive.open(self._root + name)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise ValueError(str(error)) from error
+        """The file at `name` below the root."""
+        return self._archive.open(self._root + name)
+
+
+def _sizes(folder: str, inner: str = "", depth: int = 0) -> Iterator[tuple[str, int]]:
+    """(path below the root, bytes) of all files below `folder`; arrays may be links, folders within not."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=depth < 2):
+                yield from _sizes(entry.path, f"{inner}{entry.name}/", depth + 1)
+            else:
+                yield inner + entry.name, entry.stat().st_size
 
 
 def open_tree(path: Path) -> ZarrTree:

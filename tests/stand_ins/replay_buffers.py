@@ -49,10 +49,10 @@ def write_buffer(
     return path
 
 
-def zipped(folder: Path, prefix: str = "") -> Path:
+def zipped(folder: Path, prefix: str = "", packed: bool = False) -> Path:
     """The folder as a zip beside it, its files below `prefix`."""
     path = folder.with_suffix(".zarr.zip")
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED) as archive:
         for file in sorted(folder.rglob("*")):
             if file.is_file():
                 archive.write(file, prefix + str(file.relative_to(folder)))

@@ -355,11 +355,38 @@ def test_spoilt_bytes_never_cause_another_error(tmp_path: Path, seed: int, zarr_
         for place in rng.integers(0, len(content), 2):
             content[place] = rng.integers(32, 127)
         file.write_bytes(content[: len(content) if seed % 2 else rng.integers(1, len(content))])
+    import_or_refuse(path, tmp_path / "out.zarr")
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_spoilt_zips_never_cause_another_error(tmp_path: Path, seed: int) -> None:
+    path, rng = zipped(write_buffer(tmp_path / "r.zarr"), packed=True), np.random.default_rng(seed)
+    content = bytearray(path.read_bytes())
+    for place in rng.integers(0, len(content), 1 + seed):
+        content[place] = rng.integers(256)
+    path.write_bytes(content)
+    import_or_refuse(path, tmp_path / "out.zarr")
+
+
+def import_or_refuse(path: Path, out: Path) -> None:
+    """Import what cannot be told from whole, or refuse it in one line and leave nothing."""
     try:
-        import_file(path, tmp_path / "out.zarr")
+        import_file(path, out)
     except DataError as error:
         assert "\n" not in str(error)
-        assert [child.name for child in tmp_path.iterdir()] == ["r.zarr"]
+        assert not [child for child in out.parent.iterdir() if "out" in child.name]
+
+
+def test_an_array_may_be_a_link_but_a_circle_ends(tmp_path: Path) -> None:
+    path = write_buffer(tmp_path / "r.zarr")
+    (path / "data/state").rename(tmp_path / "state")
+    (path / "data/state").symlink_to(tmp_path / "state")
+    (path / "data/img/round").symlink_to(path)
+    (path / "round").symlink_to(path)
+    assert np.array_equal(open_store(path).array("state")[:], ARRAYS["state"])
+    (path / "data/state/gone").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DataError, match="cannot be listed"):
+        open_store(path)
 
 
 def test_written_for_zarr_2_and_read_back(tmp_path: Path) -> None:
