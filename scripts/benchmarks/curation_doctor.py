@@ -23,11 +23,11 @@ from imitate.datasets.importing import read_foreign
 from imitate.evaluation.statistics import wilson
 from imitate.types import DataSpec, Episode
 
-FIRST_SEED = 1000
+FIRST_SEED = 2000
 """The thresholds were chosen with seeds below; what is reported comes from these on."""
 DRAWN, DRAWN_WITH_IMAGES, MOST_WITH_IMAGES = 50, 16, 40
-NOISE = 0.4
-"""With which about half of the demonstrations fail."""
+NOISE = 0.33
+"""Of half the action range: some demonstrations fail."""
 NUMBERS, PICTURES, OUTCOMES = "numbers", "pictures", "outcomes"
 
 
@@ -46,6 +46,7 @@ class Set:
     known: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
+SPEED_LIMIT = "the scripted expert moves at its speed limit for much of the way"
 SETS: tuple[Set, ...] = (
     Set("Push-T", "pusht/pusht_lowdim.npz", (), (NUMBERS, OUTCOMES), True),
     Set("Push-T with images", "pusht/pusht_cchi_v7_replay.zarr", (), (PICTURES,), True),
@@ -70,17 +71,31 @@ SETS: tuple[Set, ...] = (
         "pick and place",
         collected=("tabletop/pick_place", "env.cameras=[front,wrist]", "env.image_size=[64,64]"),
         planted=(NUMBERS, PICTURES),
+        known={"actions stay off their bounds": SPEED_LIMIT},
     ),
-    Set("peg insertion", collected=("tabletop/peg_insertion",)),
-    Set("push", collected=("tabletop/push",)),
-    Set("noisy pick and place", collected=("tabletop/pick_place", "expert_noise"), planted=(OUTCOMES,)),
+    Set(
+        "peg insertion",
+        collected=("tabletop/peg_insertion",),
+        known={"actions stay off their bounds": SPEED_LIMIT},
+    ),
+    Set("push", collected=("tabletop/push",), known={"actions stay off their bounds": SPEED_LIMIT}),
+    Set(
+        "noisy pick and place",
+        collected=("tabletop/pick_place", "expert_noise"),
+        planted=(OUTCOMES,),
+        known={"actions stay off their bounds": "noise beyond the range of the action is cut off"},
+    ),
 )
+
+
+QUICK = ("Push-T", "Adroit door", "Bridge")
+"""Sets that are read in a second or two."""
 
 
 def doctor(chosen: argparse.Namespace) -> list[dict[str, Any]]:
     """Recall of every planted fault, and alarms on what is clean."""
     tally, alarms, said = Tally(), Tally(), []
-    for one in SETS[:1] if chosen.quick else SETS:
+    for one in [one for one in SETS if one.name in QUICK or not chosen.quick]:
         path = find(one, chosen)
         if path is None:
             say(f"{one.name} is not there: left out")
@@ -121,8 +136,7 @@ def find(one: Set, chosen: argparse.Namespace) -> Path | None:
         path = chosen.data / one.path
         return path if path.exists() else None
     path = chosen.out / "doctor" / f"{one.name.replace(' ', '_')}.zarr"
-    if not path.exists():
-        make(one, path, chosen.clean)
+    make(one, path, chosen.clean)  # Goes on where it was interrupted, and does nothing where it was not.
     return path
 
 
@@ -144,9 +158,8 @@ def make(one: Set, path: Path, episodes: int) -> None:
         compose("collect", [f"env={env}", "out=unused", *words]).env,
         ("direct",),
         expert_noise=NOISE if noisy else 0.0,
-        keep_failures=noisy,
     )
-    collect(recipe, episodes, 5_000_000, path)
+    collect(recipe, episodes, 5_000_000, path, append=True, keep_failures=noisy)
 
 
 def clean(one: Set, path: Path, alarms: Tally) -> list[str]:
@@ -189,14 +202,18 @@ def spoil(
         made, spoilt, new = planted
         named, of_all = judged(fault.check, made, new)
         aliases = [{made[i].id, made[i].id.removeprefix("copy of ")} for i in spoilt]
-        everything = of_all and len(spoilt) == len(made)
-        tally.add(
-            fault.name, one.name, sum(everything or bool(each & named) for each in aliases), len(spoilt)
-        )
+        if len(spoilt) == len(made):  # One fault of the whole set.
+            found = [of_all or any(each & named for each in aliases)]
+        else:
+            found = [bool(each & named) for each in aliases]
+        tally.add(fault.name, one.name, sum(found), len(found))
         known = set().union(*aliases)
         good = [each.id for each in made if each.id not in known]
-        false = 0 if fault.check in one.known else sum(name in named for name in good)
-        alarms.add(fault.check, one.name, false, len(good))
+        false = [] if fault.check in one.known else [name for name in good if name in named]
+        alarms.add(fault.check, one.name, len(false), len(good))
+        if false or not all(found):
+            missed = [made[i].id for i, hit in zip(spoilt, found, strict=False) if not hit]
+            say(f"  {one.name}, {fault.name}, seed {seed}: missed {missed}, named wrongly {false}")
 
 
 def judged(check: str, episodes: list[Episode], spec: DataSpec) -> tuple[set[str], bool]:

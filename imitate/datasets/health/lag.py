@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imitate.datasets.health.finding import Finding
+from imitate.datasets.health.grippers import is_gripper
 from imitate.datasets.health.recording import Group
 
 CHECK = "the state follows the action"
@@ -18,10 +19,12 @@ FARTHEST = 20
 """Steps looked at either way, at most a third of an episode."""
 SHORTEST = 24
 CERTAIN, CERTAIN_OF_NAME = 0.75, 0.5
-"""Correlation at the peak from which a number of the action counts as followed, by a state of its own name."""
+"""Correlation at the peak from which a number of the action counts as followed; by a state of its name."""
+PLAIN, NAMESAKE = 0.05, 0.1
+"""Correlation by which a velocity must agree better than a position, and a state of another name."""
 LATE, EARLY = 3.0, 0.5
 """Steps: from the first on, the delay is worth knowing; below the second, the state leads."""
-OTHERWISE, SPREADS = 1.5, 4.0
+OTHERWISE, SPREADS = 2.0, 4.0
 """Steps, and standard deviations of the episodes, by which the lag of one must differ from the usual."""
 CLEAR = 0.5
 """Correlation that an episode must reach for its lag to be known."""
@@ -35,9 +38,9 @@ PAIRED_COLUMNS = 128
 
 @dataclass(frozen=True)
 class Followed:
-    """Column `action` is followed by `state`, as its velocity if `is_speed`, with its sign turned if `sign` is -1.
+    """Column `action` is followed by column `state`: as its velocity if `is_speed`, reversed if `sign` is -1.
 
-    correlation: at the best lag, in steps. curve: (2 reach + 1,) the correlation at lags from -reach to reach.
+    correlation: at the best `lag`, in steps. curve: (2 reach + 1,) at all lags from -reach to reach.
     """
 
     action: int
@@ -77,29 +80,45 @@ def follow(group: Group) -> list[Followed]:
         # Sums of roots bound the root of the sums, so that episodes count by how much happens in them.
         curves = np.divide(total, power[..., None], out=np.zeros_like(total), where=power[..., None] > 0)
         for row, action in enumerate(actions):
-            candidate = _best(curves[row], action, states, is_speed, reach)
-            if candidate.correlation >= _certain(group, candidate) and (
-                action not in found or candidate.correlation > found[action].correlation
+            candidate = _best(group, curves[row], action, states, is_speed)
+            if _is_certain(group, candidate) and (
+                action not in found or _worth(group, candidate) > _worth(group, found[action])
             ):
                 found[action] = candidate
     return [one for one in found.values() if abs(one.lag) < reach]
 
 
-def _certain(group: Group, one: Followed) -> float:
+def _is_certain(group: Group, one: Followed) -> bool:
+    if _is_namesake(group, one):
+        return one.correlation >= CERTAIN_OF_NAME
+    # When a gripper opens depends on where the robot is, which does not follow from it.
+    return one.correlation >= CERTAIN and not is_gripper(group, one.action)
+
+
+def _is_namesake(group: Group, one: Followed) -> bool:
     name = group.columns[one.action].name
-    return CERTAIN_OF_NAME if name and name == group.columns[one.state].name else CERTAIN
+    return bool(name) and name == group.columns[one.state].name
+
+
+def _worth(group: Group, one: Followed) -> float:
+    """Smooth motions agree with many things: of nearly equal ones the plainest is meant."""
+    return one.correlation + PLAIN * (not one.is_speed) + NAMESAKE * _is_namesake(group, one)
 
 
 def _reach(steps: int) -> int:
     return min(FARTHEST, steps // 3)
 
 
-def _best(curves: np.ndarray, action: int, states: list[int], is_speed: bool, reach: int) -> Followed:
-    column, place = np.unravel_index(int(np.argmax(np.abs(curves))), curves.shape)
-    value = float(curves[column, place])
-    lag = _peak(np.abs(curves[column]), reach)
-    sign = float(np.sign(value))
-    return Followed(action, states[int(column)], is_speed, sign, abs(value), lag, sign * curves[column])
+def _best(group: Group, curves: np.ndarray, action: int, states: list[int], is_speed: bool) -> Followed:
+    """The state, of curves (S, 2 reach + 1), that follows best."""
+    reach = curves.shape[1] // 2
+    candidates = []
+    for state, curve in zip(states, curves, strict=True):
+        top = float(curve[np.argmax(np.abs(curve))])
+        sign = -1.0 if top < 0 else 1.0
+        lag = _peak(sign * curve, reach)
+        candidates.append(Followed(action, state, is_speed, sign, abs(top), lag, sign * curve))
+    return max(candidates, key=lambda one: _worth(group, one))
 
 
 def _peak(curve: np.ndarray, reach: int) -> float:

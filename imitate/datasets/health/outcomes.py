@@ -12,7 +12,7 @@ MOST_WEIGHT, LEAST_SPREAD = 3.0, 0.1
 """So that no single number, a switch for instance, decides alone; of the spread of all ends."""
 LAST = 3
 """Steps whose mean state is the end."""
-TELLING = 0.88
+TELLING = 0.82
 """Share of judged episodes whose end must agree with their label: else ends do not tell success."""
 APART = 2.0
 """Ends of failures must be so many times farther from those of successes than these are from each other."""
