@@ -142,6 +142,7 @@ def _json(found: Survey) -> dict[str, Any]:
         "spec": found.spec.to_json(),
         "hash": found.data_hash,
         "left_out": list(found.left_out),
+        "notes": list(found.notes),
         "dimensions": {
             key: [
                 {"name": one.name, "unit": one.unit}

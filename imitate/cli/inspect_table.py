@@ -23,15 +23,17 @@ MAX_ROWS = 64
 def table_lines(found: Survey, verified: bool) -> list[str]:
     """Everything, as lines of text."""
     steps = [record.steps for record in found.records.values()]
+    lengths = f"{min(steps)} to {max(steps)}" if min(steps) < max(steps) else str(steps[0])
     total = f"{found.steps} steps in all" if found.steps is not None else "as far as they were read"
     lines = [
         f"{found.path}  {found.title}{f', {found.source}' if found.source else ''}",
-        f"episodes  {found.episodes} of {min(steps)} to {max(steps)} steps, {total}, {rate_words(found)}",
+        f"episodes  {found.episodes} of {lengths} steps, {total}, {rate_words(found)}",
         f"outcome   {outcome_words(found)}",
     ]
     if timed := timing_words(found):
         lines.append(f"stamps    {timed}")
     lines.append(f"hash      {found.data_hash or 'none before it is imported'}{_checked(verified)}")
+    lines += [f"note      {text}" for text in found.notes]
     lines += [f"left out  {text}" for text in found.left_out]
     if not found.is_complete:
         lines.append(

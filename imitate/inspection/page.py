@@ -107,8 +107,14 @@ def _contents(survey: Survey) -> Html:
         card("The data set", whole),
         tag("h3", "What is recorded at each step"),
         arrays,
+        *_notes(survey),
         folded("Metadata of the whole", survey.metadata),
     )
+
+
+def _notes(survey: Survey) -> list[Html]:
+    items = (tag("li", text) for text in survey.notes)
+    return [tag("h3", "How well it was recorded"), tag("ul", *items)] if survey.notes else []
 
 
 def _names(names: set[str]) -> str:

@@ -1,5 +1,7 @@
 """The shown episodes in Rerun (https://rerun.io), one after another: pictures and numbers over time."""
 
+import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -53,13 +55,9 @@ class RerunLog:
         self._rerun, self._stream = rerun, rerun.RecordingStream(f"imitate {self.name}")
         layout = _layout(rerun, self.spec)
         if isinstance(self.target, str):
-            try:
-                Path(self.target).parent.mkdir(parents=True, exist_ok=True)
-                self._stream.save(self.target, default_blueprint=layout)
-            except (OSError, RuntimeError) as error:
-                raise DataError(f"cannot write {self.target}: {error}") from error
+            self._start_file(Path(self.target), layout)
         else:
-            self._stream.spawn(default_blueprint=layout)
+            self._open_viewer(layout)
         for panel in panels(self.spec):
             self._style(panel)
         return self
@@ -70,8 +68,32 @@ class RerunLog:
         self._stream.flush()
         if isinstance(self.target, str):
             self._stream.disconnect()
-            if error is not None:
-                Path(self.target).unlink(missing_ok=True)
+            unfinished = _unfinished(Path(self.target))
+            if error is None:
+                unfinished.replace(self.target)
+            else:
+                unfinished.unlink(missing_ok=True)
+
+    def _start_file(self, target: Path, layout: Any) -> None:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._stream.save(str(_unfinished(target)), default_blueprint=layout)
+        except (OSError, RuntimeError) as error:
+            raise DataError(f"cannot write {target}: {error}") from error
+
+    def _open_viewer(self, layout: Any) -> None:
+        known = os.environ.get("PATH", os.defpath)
+        # The viewer is installed beside Python, which need not be on the path.
+        os.environ["PATH"] = os.pathsep.join([known, str(Path(sys.executable).parent)])
+        try:
+            self._stream.spawn(default_blueprint=layout)
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise ConfigError(
+                f"viewer: Rerun's viewer does not open ({reason}); viewer=demos{SUFFIX} writes its recording"
+            ) from error
+        finally:
+            os.environ["PATH"] = known
 
     def add(self, look: Look) -> None:
         """Put an episode behind those that are there."""
@@ -113,6 +135,11 @@ class RerunLog:
         for one in panel.elements:
             name = f"{one.key} {one.label}" + (f" [{one.unit}]" if one.unit else "")
             self._stream.log(entity(one), self._rerun.SeriesLines(names=name), static=True)
+
+
+def _unfinished(target: Path) -> Path:
+    """Where a recording stands until it is whole."""
+    return target.with_name(f".{target.stem}.unfinished{SUFFIX}")
 
 
 def entity(one: Element) -> str:

@@ -32,7 +32,7 @@ class Survey:
     episodes: how many there are; records: by number what is known of them, of a store all. read: the numbers
     of those read, whose narrow arrays lie end to end in `arrays` {name: (N, …)}, split by `lengths` (R,).
     wide: {name: values (K,)} of some steps of arrays too wide to keep. shown: places within `read`.
-    data_hash: None before the data is in a store.
+    notes: what the format has to say. data_hash: None before the data is in a store.
     """
 
     path: Path
@@ -48,6 +48,7 @@ class Survey:
     wide: Mapping[str, np.ndarray]
     shown: tuple[int, ...]
     left_out: tuple[str, ...]
+    notes: tuple[str, ...]
     data_hash: str | None
 
     @property
@@ -142,6 +143,7 @@ def _survey(
         wide={name: np.concatenate(parts) for name, parts in wide.items()},
         shown=shown,
         left_out=foreign.left_out,
+        notes=getattr(foreign, "notes", ()),
         data_hash=data_hash,
     )
 
