@@ -9,8 +9,9 @@ import numpy as np
 from imitate.datasets.bags.channel import Channel
 from imitate.datasets.bags.message_types import MessageTypes
 from imitate.datasets.bags.opening import open_bag, title
-from imitate.datasets.bags.planning import ACTION, Plan, Source, Steps, pictures_of
+from imitate.datasets.bags.planning import ACTION, Plan, Steps
 from imitate.datasets.bags.reading import OtherSizeError, PictureReader
+from imitate.datasets.bags.sources import Source, pictures_of
 from imitate.datasets.bags.streams import NS
 from imitate.datasets.timing import KEY, timing
 from imitate.errors import DataError

@@ -135,11 +135,22 @@ def test_holes_end_an_episode_and_are_told(tmp_path: Path) -> None:
     first, second = demos.episodes()
     assert first.obs["state"][-1, 0] == pytest.approx(1.1, abs=0.11)
     assert second.obs["state"][0, 0] == pytest.approx(2.0, abs=0.11)
-    assert any("has no value" in item for item in demos.left_out)
+    assert any("s in which an entry has no value, most of all" in item for item in demos.left_out)
     facts = demos.metadata["rate_audit"]["topics"]["/joint_states"]
     assert facts["drops_by"] == "header.seq" and facts["drops"] == 9
     assert facts["gap_count"] == 1 and facts["longest_gap_s"] == pytest.approx(1.0)
     assert facts["delay_s"] == pytest.approx(0.001, abs=1e-6)
+
+
+def test_a_camera_that_stops_ends_the_episode_and_is_named(tmp_path: Path) -> None:
+    said = ramp(40) + [
+        compressed_image("/png", step / 10, np.zeros((2, 2, 3), np.uint8)) for step in range(20)
+    ]
+    demos = read(write_bag(tmp_path / "log.bag", said), RAMP.replace("action:", "  png: /png\naction:"))
+    (found,) = demos.episodes()
+    assert len(found) == 20 + 2, "until its last picture is older than three periods"
+    (told,) = demos.left_out
+    assert told.endswith("has no value, most of all observations.png (max_age_s 0.3)")
 
 
 def test_numbers_that_are_not_finite_are_holes(tmp_path: Path) -> None:
