@@ -37,7 +37,9 @@ def main() -> None:
     )
     if not settings["cameras"]:
         write_first_batch(dataset, folder, settings["batch_size"])
-    print(json.dumps({workers: rate(dataset, settings, workers) for workers in (0, 2)} | share(folder)))
+    # With workers first: they are forked, and must not share video files that this process has opened.
+    found = {workers: rate(dataset, settings, workers) for workers in (2, 0)}
+    print(json.dumps(found | share(folder)))
 
 
 def backend() -> str:

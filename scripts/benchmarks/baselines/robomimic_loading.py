@@ -39,7 +39,7 @@ def main() -> None:
         hdf5_use_swmr=False,
         load_next_obs=False,
     )
-    found = {workers: rate(dataset, settings, workers) for workers in (0, 2)}
+    found = {workers: rate(dataset, settings, workers) for workers in (2, 0)}
     sys.stdout = sys.__stdout__
     print(json.dumps(found))
 
