@@ -27,7 +27,7 @@ from imitate.datasets.health.diagnosis import CHECKS, Diagnosis, diagnose
 from imitate.datasets.health.finding import SEVERITIES, Finding, listed
 from imitate.datasets.importing import read_foreign
 from imitate.datasets.loader import DataConfig
-from imitate.errors import ConfigError, DataError
+from imitate.errors import DataError
 from imitate.progress import Progress
 
 MARKS = {"error": "✕", "warning": "!", "notice": "●"}
@@ -39,10 +39,6 @@ class DoctorCommand:
 
     data: DataConfig
     others: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        if isinstance(self.others, str):
-            raise ConfigError(f"others is {self.others!r}, expected a list: others=[{self.others}]")
 
     def run(self, progress: Progress) -> Outcome:
         """Look at every episode, and say what was found."""

@@ -71,7 +71,7 @@ def test_cameras_of_another_store(store: Path, tmp_path: Path, capsys: pytest.Ca
     ("words", "message"),
     [
         (["data.path=PATH/demo.zarr"], "does not exist (did you mean 'demos.zarr'?)"),
-        (["data.path=PATH/demos.zarr", "others=more.zarr"], "expected a list: others=[more.zarr]"),
+        (["data.path=PATH/demos.zarr", "others=more.zarr"], "others is 'more.zarr', expected a list"),
         (["data.path=PATH/demos.zarr", "others=[PATH/more.zarr]"], "more.zarr does not exist"),
         ([], "needs data.path"),
         (["data.path=PATH/empty.zarr"], "holds no episodes yet"),

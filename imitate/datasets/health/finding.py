@@ -1,8 +1,7 @@
 """What a health check says."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 Severity = Literal["error", "warning", "notice"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -22,16 +21,6 @@ class Finding:
     episodes: tuple[str, ...]
     what: str
     fix: str
-
-    def to_json(self) -> Mapping[str, Any]:
-        """Plain JSON values."""
-        return {
-            "check": self.check,
-            "severity": self.severity,
-            "episodes": list(self.episodes),
-            "what": self.what,
-            "fix": self.fix,
-        }
 
 
 def listed(names: list[str], shown: int = 4) -> str:

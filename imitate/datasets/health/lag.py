@@ -72,13 +72,13 @@ def follow(group: Group) -> list[Followed]:
     found: dict[int, Followed] = {}
     for is_speed in (False, True):
         total = np.zeros((len(actions), len(states), 2 * reach + 1))
-        power = np.zeros((len(actions), len(states)))
+        power = np.zeros_like(total)
         for i in spread:
             asked, done = _changes(group.recordings[chosen[i]].values, actions, states, is_speed)
-            total += _products(asked, done, reach)
-            power += np.sqrt(np.outer((asked**2).sum(axis=1), (done**2).sum(axis=1)))
+            total += _products(asked, done, _lags(reach, is_speed))
+            power += _powers(asked, done, _lags(reach, is_speed))
         # Sums of roots bound the root of the sums, so that episodes count by how much happens in them.
-        curves = np.divide(total, power[..., None], out=np.zeros_like(total), where=power[..., None] > 0)
+        curves = np.divide(total, power, out=np.zeros_like(total), where=power > 0)
         for row, action in enumerate(actions):
             candidate = _best(group, curves[row], action, states, is_speed)
             if _is_certain(group, candidate) and (
@@ -134,14 +134,13 @@ def _peak(curve: np.ndarray, reach: int) -> float:
 def _changes(
     values: np.ndarray, actions: list[int], states: list[int], is_speed: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is asked for (A, T) and done (S, T), each centred and lightly smoothed, 0 where it is not known.
+    """What is asked for (A, T - 1) and done (S, T - 1), each centred and lightly smoothed.
 
-    done[:, t] is how the state came from step t - 1 to t.
+    asked[:, t] is the change from step t to t + 1 or, if it is a speed, that of step t.
     """
     asked = values[:-1, actions] if is_speed else np.diff(values[:, actions], axis=0)
     done = np.diff(values[:, states], axis=0)
-    missing = (0, 1) if is_speed else (1, 0)
-    return np.pad(_smoothed(asked).T, ((0, 0), missing)), np.pad(_smoothed(done).T, ((0, 0), (1, 0)))
+    return _smoothed(asked).T, _smoothed(done).T
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
@@ -151,12 +150,29 @@ def _smoothed(values: np.ndarray) -> np.ndarray:
     return np.asarray(smooth - smooth.mean(axis=0))
 
 
-def _products(asked: np.ndarray, done: np.ndarray, reach: int) -> np.ndarray:
-    """Sums over t of asked[a, t] done[s, t + lag], (A, S, 2 reach + 1) for lags from -reach to reach."""
-    size = 2 ** int(np.ceil(np.log2(asked.shape[1] + reach + 1)))
+def _lags(reach: int, is_speed: bool) -> np.ndarray:
+    """From -reach to reach, as distances between columns of _changes: a speed of step t acts from t on."""
+    return np.arange(-reach, reach + 1) - int(is_speed)
+
+
+def _products(asked: np.ndarray, done: np.ndarray, lags: np.ndarray) -> np.ndarray:
+    """Sums over t of asked[a, t] done[s, t + lag], (A, S, L), for L lags."""
+    size = 2 ** int(np.ceil(np.log2(asked.shape[1] + np.abs(lags).max() + 1)))
     spectra = np.conj(np.fft.rfft(asked, size))[:, None] * np.fft.rfft(done, size)[None]
-    sums = np.fft.irfft(spectra, size)
-    return np.concatenate([sums[..., size - reach :], sums[..., : reach + 1]], axis=-1)
+    return np.asarray(np.fft.irfft(spectra, size)[..., lags % size])
+
+
+def _powers(asked: np.ndarray, done: np.ndarray, lags: np.ndarray) -> np.ndarray:
+    """The largest that _products can be, from the steps that overlap at each lag, (A, S, L).
+
+    Without this, fewer overlapping steps would draw every peak towards 0.
+    """
+    steps = asked.shape[1]
+    a, s = (np.pad(np.cumsum(array**2, axis=1), ((0, 0), (1, 0))) for array in (asked, done))
+    first, last = np.maximum(-lags, 0), steps - np.maximum(lags, 0)
+    of_asked = a[:, last] - a[:, first]
+    of_done = s[:, last + lags] - s[:, first + lags]
+    return np.asarray(np.sqrt(np.maximum(of_asked[:, None] * of_done[None], 0.0)))
 
 
 def _of_set(group: Group, followed: list[Followed]) -> list[Finding]:
@@ -210,10 +226,11 @@ def _shift(values: np.ndarray, followed: list[Followed]) -> float:
     total, power = np.zeros(len(lags)), 0.0
     for one in followed:
         asked, done = _changes(values, [one.action], [one.state], one.is_speed)
-        scale = float(np.sqrt((asked**2).sum() * (done**2).sum()))
-        if scale > 0:
+        places = _lags(reach, one.is_speed)
+        scale = _powers(asked, done, places)[0, 0]
+        if scale.min() > 0:
             # What lags more in every episode is moved back, so that all peaks of an episode fall together.
-            curve = one.sign * _products(asked, done, reach)[0, 0] / scale
+            curve = one.sign * _products(asked, done, places)[0, 0] / scale
             total += np.interp(lags + one.lag, lags, curve, left=0.0, right=0.0)
             power += 1.0
     if not power:

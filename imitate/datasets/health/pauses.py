@@ -31,7 +31,7 @@ def check(group: Group) -> list[Finding]:
                     group.ids(paused),
                     f"nothing moves in {steps.min()} to {steps.max()} steps at the {label}"
                     + (f", up to {steps.max() / rates[0]:.3g} s" if rates[0] else ""),
-                    f"Cut them off (imitate data … trim): a policy learns to stand still at the {label}.",
+                    "Cut them off (imitate data trim … idle=true): a policy learns to stand still there.",
                 )
             )
     return found

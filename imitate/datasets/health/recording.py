@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -136,9 +136,7 @@ def of_store(store: EpisodeStore) -> Iterator[Recording]:
         record, start, stop = store.record(index), int(starts[index]), int(starts[index + 1])
         numbers = {key: store.array(key)[start:stop] for key in arrays}
         films = {
-            key: film(
-                lambda rows, key=key, start=start: store.array(key)[start + rows], stop - start, array.size
-            )
+            key: film(partial(_frames, store.array(key), start), stop - start, array.size)
             for key, array in store.spec.obs.items()
             if array.is_image
         }
@@ -151,11 +149,15 @@ def of_episode(episode: Episode, spec: DataSpec) -> Recording:
     everything = {**episode.obs, ACTION: episode.action}
     numbers = {key: everything[key] for key, array in _arrays(spec).items() if not array.is_image}
     films = {
-        key: film(lambda rows, key=key: everything[key][rows], len(episode), array.size)
+        key: film(partial(_frames, everything[key], 0), len(episode), array.size)
         for key, array in spec.obs.items()
         if array.is_image
     }
     return _recording(episode.id, numbers, spec, episode, arrays_digest(everything), films)
+
+
+def _frames(frames: Any, start: int, rows: np.ndarray) -> np.ndarray:
+    return np.asarray(frames[start + rows])
 
 
 def _recording(

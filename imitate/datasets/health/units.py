@@ -74,7 +74,8 @@ def _declared(group: Group) -> list[Finding]:
     found: dict[tuple[str, str], list[str]] = {}
     largest: dict[tuple[str, str], float] = {}
     for i, column in enumerate(group.columns):
-        size = float(np.abs(group.rows[:, i]).max())
+        # Of most episodes: a single one in another unit is told by comparing.
+        size = float(np.median([np.abs(one.values[:, i]).max() for one in group.recordings]))
         other = _other_unit(column.unit, size)
         if other:
             found.setdefault((column.unit, other), []).append(str(column))

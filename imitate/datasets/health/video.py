@@ -27,7 +27,7 @@ def check(group: Group) -> list[Finding]:
 
 def _empty(group: Group, camera: str) -> list[Finding]:
     films = [one.films[camera] for one in group.recordings]
-    shares = np.array([np.mean((film.spread < FLAT) | (film.brightness < DARK)) for film in films])
+    shares = np.array([np.mean(_shows_nothing(film)) for film in films])
     empty = np.flatnonzero((shares >= EMPTY_SHARE) & (shares * [len(film.steps) for film in films] >= 1))
     if not len(empty):
         return []
@@ -53,7 +53,7 @@ def _frozen(group: Group, camera: str) -> list[Finding]:
         return []  # The camera does not see the robot.
     longest = np.array(
         [
-            _longest(film.change[1:] <= least, way >= MOVING_SHARE * usual)
+            _longest(_is_still(film, least), way >= MOVING_SHARE * usual)
             for film, way in zip(films, moved, strict=True)
         ]
     )
@@ -63,6 +63,15 @@ def _frozen(group: Group, camera: str) -> list[Finding]:
     low, high = longest[frozen].min(), longest[frozen].max()
     what = f"camera {camera} shows one picture for {low} to {high} frames while the robot moves"
     return [Finding(CHECK, "error", group.ids(frozen), what, FROZEN)]
+
+
+def _shows_nothing(film: Film) -> np.ndarray:
+    return np.asarray((film.spread < FLAT) | (film.brightness < DARK))
+
+
+def _is_still(film: Film, least: float) -> np.ndarray:
+    """Whether the picture stayed the same between frames, (K - 1,); one that shows nothing is no picture."""
+    return np.asarray((film.change <= least) & ~_shows_nothing(film))[1:]
 
 
 def _moved(speed: np.ndarray, film: Film) -> np.ndarray:

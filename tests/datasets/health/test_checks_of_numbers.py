@@ -73,7 +73,7 @@ def stamped() -> list[Episode]:
         (lambda t: t + 0.7 * (np.arange(len(t)) > 9), "warning", "1 gaps, the longest of 0.8 s after step 9"),
         (lambda t: t - 0.5 * (np.arange(len(t)) > 9), "error", "1 time stamps are not after"),
         (lambda t: 1.25 * t, "warning", "steps come at 8 Hz, declared are 10 Hz"),
-        (lambda t: t + 0.02 * (-1.0) ** np.arange(len(t)), "warning", "40 ms early or late"),
+        (lambda t: t + 0.02 * np.sin(9 * t**2), "warning", "ms early or late (root mean square), of 1"),
     ],
 )
 def test_stamps(stamped: list[Episode], spoil: object, severity: str, words: str) -> None:
