@@ -91,12 +91,12 @@ def write_minari(folder: Path, change: Change = unchanged, spaces: dict[str, Any
     """A data set as Minari 0.5.4 writes it: JPEG images, Tuple parts named _index_0, T + 1 observations."""
     (folder / "data").mkdir(parents=True)
     rng = np.random.default_rng(0)
-    about = {"total_episodes": 12, "total_steps": 67, "data_format": "hdf5", "jpeg_encoding": True}
+    about = {"total_episodes": 5, "total_steps": 21, "data_format": "hdf5", "jpeg_encoding": True}
     about |= {"dataset_id": "test/reach-v0", "author": ["A. Author"], "minari_version": "0.5.4"}
     about |= {name: json.dumps(space) for name, space in spaces.items()}
     (folder / "data/metadata.json").write_text(json.dumps(about))
     with h5py.File(folder / "data/main_data.hdf5", "w", track_order=True) as file:
-        for number in range(12):
+        for number in (0, 1, 2, 3, 10):
             _write_minari_episode(file.create_group(f"episode_{number}"), number, rng)
         change(file)
     return folder

@@ -94,6 +94,7 @@ def register_codecs():
 """
 
 
+@pytest.mark.slow
 def test_codecs_of_imagecodecs_are_asked_for(tmp_path: Path) -> None:
     """A stand-in for the package (with PNG in it), in a process of its own: codecs stay registered."""
     (tmp_path / "imagecodecs").mkdir()
