@@ -1,5 +1,6 @@
 """How much later one signal moves than another, by cross-correlation of their velocities."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 LONGEST_S = 2.0
 MOST_LAGS = 400
 LEAST_CORRELATION = 0.3
+LEAST_DEVIATIONS = 4.0
+"""Standard deviations of a correlation by chance (1 / sqrt(n)): the best of many lags is looked at."""
 FEWEST_STEPS = 8
 
 
@@ -25,7 +28,8 @@ def motion_lag(
     lags = np.arange(-limit, limit + 1)
     scores = np.array([_correlation(pairs, int(lag)) for lag in lags])
     best = int(np.argmax(scores))
-    if not scores[best] >= LEAST_CORRELATION:
+    steps = sum(len(s) for s, _ in pairs)
+    if not scores[best] >= max(LEAST_CORRELATION, LEAST_DEVIATIONS / math.sqrt(steps)):
         return None
     return (lags[best] + _between(scores, best)) / rate_hz, float(scores[best])
 

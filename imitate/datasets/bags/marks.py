@@ -42,15 +42,15 @@ def _spans(starts: list[int] | None, ends: list[int] | None) -> tuple[list[tuple
     if starts is None:
         assert ends is not None
         spans = list(zip([FIRST_NS, *(end + 1 for end in ends[:-1])], ends, strict=True)) if ends else []
-        return spans, ["what follows the last end of an episode"]
+        return spans, []
     spans = []
     for start, following in zip(starts, [*starts[1:], LAST_NS + 1], strict=True):
         end = next((time_ns for time_ns in ends or () if time_ns > start), LAST_NS)
         spans.append((start, min(end, following - 1)))
-    left_out = ["what comes before the first start of an episode" + (", or after an end" if ends else "")]
-    if ends is not None and spans and spans[-1][1] == LAST_NS:
-        left_out.append("the end of the last episode, which is not marked: it goes on to that of the log")
-    return spans, left_out
+    unended = ends is not None and spans and spans[-1][1] == LAST_NS
+    return spans, [
+        "the end of the last episode, which is not marked: it goes on to that of the log"
+    ] if unended else []
 
 
 def _times(found: Scan, topics: Topics, name: str) -> list[int]:

@@ -49,9 +49,9 @@ class MessageTypes:
             )
         if not TYPE_NAME.fullmatch(channel.type):
             raise DataError(f"{channel.topic} has the type {channel.type[:80]!r}, which is no name of a type")
-        store = self._store(channel)
+        store, name = self._store(channel), _as_message(channel.type)
         read = store.deserialize_ros1 if channel.encoding == "ros1" else store.deserialize_cdr
-        return MessageType(channel.type, store, lambda data: read(data, channel.type))
+        return MessageType(name, store, lambda data: read(data, name))
 
     def _store(self, channel: Channel) -> Any:
         if channel.type in self._given:
@@ -77,6 +77,7 @@ def _registered(name: str, text: str, language: str, base: Any) -> Any:
     """A store that knows the type `name`; raises DataError where its definition cannot be read."""
     typesys = import_extra("rosbags.typesys", "ros")
     _require_modest(name, text)
+    name, text = _as_message(name), _as_message(text)
     try:
         found = _idl_types(typesys, text) if language == "idl" else typesys.get_types_from_msg(text, name)
         store = typesys.get_typestore(typesys.Stores.EMPTY)
@@ -88,6 +89,11 @@ def _registered(name: str, text: str, language: str, base: Any) -> Any:
         line = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise DataError(f"the definition of {name} cannot be read: {line}") from error
     return store
+
+
+def _as_message(text: str) -> str:
+    """Names of the parts of services, which rosbags does not take, as those of messages."""
+    return text.replace("/srv/", "/msg/")
 
 
 def _idl_types(typesys: Any, text: str) -> Any:

@@ -80,7 +80,11 @@ def title(path: Path) -> str:
         return f"ROS 2 bag ({_read_information(path).get('storage_identifier', 'unknown storage')})"
     with path.open("rb") as file:
         start = file.read(16)
-    kinds = {ros1_file.MAGIC: "ROS 1 bag", sqlite_file.MAGIC: "ROS 2 bag (sqlite3)"}
+    kinds = {
+        ros1_file.MAGIC: "ROS 1 bag",
+        sqlite_file.MAGIC: "ROS 2 bag (sqlite3)",
+        ZSTD_MAGIC: "ROS 2 bag (zstd)",
+    }
     return next((kind for magic, kind in kinds.items() if start.startswith(magic)), "MCAP log")
 
 

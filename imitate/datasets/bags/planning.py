@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imitate.datasets.bags.marks import Window, windows_of
-from imitate.datasets.bags.remarks import holes, unused, why_nothing
+from imitate.datasets.bags.remarks import lost_time, unused, why_nothing
 from imitate.datasets.bags.sampling import intersection, steps_in
 from imitate.datasets.bags.scanning import Scan, scan
 from imitate.datasets.bags.sources import Sources, joined_spec, sources_of
@@ -17,6 +17,8 @@ from imitate.errors import ConfigError, DataError
 from imitate.spec import DataSpec
 
 FEWEST_STEPS = 2
+MOST_STEPS = 10_000_000
+"""Of one log: 92 hours at 30 Hz. A few messages far apart could ask for any number."""
 ACTION = "action"
 
 
@@ -82,6 +84,11 @@ def _episodes(
     name: str,
 ) -> tuple[list[Steps], list[str]]:
     everything = _covered(sources, topics)
+    count = float((everything[:, 1] - everything[:, 0]).sum()) * topics.rate_hz / NS
+    if count > MOST_STEPS:
+        raise DataError(
+            f"it would give {count:.3g} steps, more than {MOST_STEPS}; lower rate_hz or max_age_s, or cut it"
+        )
     episodes: list[Steps] = []
     short, split = 0, []
     for window in windows:
@@ -100,7 +107,7 @@ def _episodes(
             f"at no two steps in a row has everything a value: {why_nothing(sources, everything)}"
         )
     asked = np.array([[window.start_ns, window.stop_ns] for window in windows])
-    left_out = holes(sources, asked, everything, NS / topics.rate_hz)
+    left_out = lost_time(sources, asked, everything, NS / topics.rate_hz)
     if split:
         left_out.append(f"what lies between the parts of episodes with holes: {', '.join(split[:5])}")
     if short:

@@ -27,27 +27,24 @@ def why_nothing(sources: Sources, everything: np.ndarray) -> str:
     return "; ".join(said) + ("" if len(everything) else "; is there one clock?")
 
 
-def holes(sources: Sources, windows: np.ndarray, everything: np.ndarray, period_ns: float) -> list[str]:
-    """Of what was recorded in `windows` (n, 2), the time in which an entry had no value, and which one."""
+def lost_time(sources: Sources, windows: np.ndarray, everything: np.ndarray, period_ns: float) -> list[str]:
+    """Of what was recorded, the time outside `windows` (n, 2), and that in which an entry had no value."""
     told = [source for parts in sources.values() for source in parts]
-    recorded = np.array(
-        [
-            [
-                min(int(source.stream.times_ns[0]) - source.shift_ns for source in told),
-                max(int(source.stream.times_ns[-1]) - source.shift_ns for source in told),
-            ]
-        ]
-    )
-    asked = intersection(windows, recorded)
-    whole = _length(asked)
-    lost = whole - _length(intersection(asked, everything))
-    if lost <= 2 * period_ns:
-        return []
-    worst = min(told, key=lambda source: _length(intersection(asked, source.covered(None))))
-    return [
-        f"{lost / NS:.3f} of {whole / NS:.3f} s in which an entry has no value, most of all "
-        f"{worst.entry.where} (max_age_s {worst.age_ns / NS:g})"
-    ]
+    first = min(int(source.stream.times_ns[0]) - source.shift_ns for source in told)
+    last = max(int(source.stream.times_ns[-1]) - source.shift_ns for source in told)
+    asked = intersection(windows, np.array([[first, last]]))
+    outside = last - first - _length(asked)
+    lost = _length(asked) - _length(intersection(asked, everything))
+    said = []
+    if outside > 2 * period_ns:
+        said.append(f"{outside / NS:.3f} of {(last - first) / NS:.3f} s outside the marked episodes")
+    if lost > 2 * period_ns:
+        worst = min(told, key=lambda source: _length(intersection(asked, source.covered(None))))
+        said.append(
+            f"{lost / NS:.3f} of {_length(asked) / NS:.3f} s in which an entry has no value, most of all "
+            f"{worst.entry.where} (max_age_s {worst.age_ns / NS:g})"
+        )
+    return said
 
 
 def _length(intervals: np.ndarray) -> int:

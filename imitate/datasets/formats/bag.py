@@ -29,32 +29,50 @@ from imitate.types import DataSpec, Episode
 OWN_TOPICS = "topics.yaml"
 
 
-@dataclass
+@dataclass(frozen=True)
+class Log:
+    """One log that was looked through; its plan is kept where there is no other."""
+
+    path: Path
+    name: str
+    spec: DataSpec
+    episodes: int
+    audit: Mapping[str, Any]
+    remarks: tuple[str, ...]
+    left_out: tuple[str, ...]
+    plan: Plan | None
+
+
 class BagDemos:
     """The episodes of one or more logs. notes: the rate audit in lines; left_out: what is in none."""
 
-    path: Path
-    topics: Topics
-    definitions: Mapping[str, str]
-    spec: DataSpec
-    source: str
-    metadata: Mapping[str, Any]
-    notes: tuple[str, ...]
-    left_out: tuple[str, ...]
-    _counts: Sequence[int]
-    _logs: Sequence[tuple[Path, str]]
-    _only: Plan | None
+    def __init__(
+        self, path: Path, topics: Topics, definitions: Mapping[str, str], logs: Sequence[Log]
+    ) -> None:
+        self._topics, self._definitions, self._logs = topics, definitions, logs
+        self.spec = logs[0].spec
+        self.source = f"{title(logs[0].path)}, {path.name}"
+        audit = merged_audits([log.audit for log in logs], [log.name for log in logs])
+        self.metadata = {"rate_audit": audit, "topics": topics.path.read_text(encoding="utf-8")}
+        several = len(logs) > 1
+        self.notes = tuple(
+            f"{log.name}: {line}" if several else line for log in logs for line in audit_lines(log.audit)
+        )
+        self.notes += logs[0].remarks
+        self.left_out = tuple(
+            f"{log.path.name}: {item}" if several else item for log in logs for item in log.left_out
+        )
 
     def __len__(self) -> int:
-        return sum(self._counts)
+        return sum(log.episodes for log in self._logs)
 
     def episodes(self) -> Iterator[Episode]:
         """All episodes in order, one in memory at a time, and the numbers of one log."""
-        for path, name in self._logs:
-            plan = self._only or plan_of(path, self.topics, self.definitions, name)
+        for log in self._logs:
+            plan = log.plan or plan_of(log.path, self._topics, self._definitions, log.name)
             damaged: list[str] = []
             yield from episodes_of(plan, damaged)
-            self.left_out = (*self.left_out, *damaged)
+            self.left_out += tuple(item for item in damaged if item not in self.left_out)
 
 
 def read_bag(path: Path, options: ReadOptions) -> BagDemos:
@@ -63,6 +81,30 @@ def read_bag(path: Path, options: ReadOptions) -> BagDemos:
     Raises DataError where they cannot be read, or no topics file is named; ConfigError for what is wrong
     in it.
     """
+    topics = read_topics(_topics_path(path, options))
+    definitions = definitions_of(topics)
+    named = _named(recordings(path))
+    logs: list[Log] = []
+    for log, name in named:
+        logs.append(_looked_through(log, name, topics, definitions, keep=len(named) == 1))
+        if logs[-1].spec != logs[0].spec:
+            difference = _difference(logs[-1].spec, logs[0].spec)
+            raise DataError(f"{log} gives {difference}, expected as in {logs[0].path}")
+    return BagDemos(path, topics, definitions, logs)
+
+
+def _looked_through(path: Path, name: str, topics: Topics, definitions: Mapping[str, str], keep: bool) -> Log:
+    plan = plan_of(path, topics, definitions, name)
+    require_memory(plan)
+    audit = plan_audit(plan, topics.clock)
+    remarks = (*_unknown_units(plan), *_looking_ahead(plan))
+    return Log(
+        path, name, plan.spec, len(plan.episodes), audit, remarks, plan.left_out, plan if keep else None
+    )
+
+
+def _topics_path(path: Path, options: ReadOptions) -> Path:
+    """The topics file that was named, or that a folder of logs holds."""
     told = options.topics or path / OWN_TOPICS
     if options.topics is None and not told.is_file():
         raise DataError(
@@ -71,37 +113,7 @@ def read_bag(path: Path, options: ReadOptions) -> BagDemos:
         )
     if not told.exists():
         _write_draft(told, path)
-    topics = read_topics(told)
-    definitions = definitions_of(topics)
-    logs = _named(recordings(path))
-    plans: list[Plan] = []
-    audits, counts, said = [], [], []
-    for log, name in logs:
-        plan = plan_of(log, topics, definitions, name)
-        require_memory(plan)
-        if plans and plan.spec != plans[0].spec:
-            raise DataError(
-                f"{log} gives {_difference(plan.spec, plans[0].spec)}, expected as in {plans[0].path}"
-            )
-        plans = plans or [plan]
-        audits.append(plan_audit(plan, topics.clock))
-        counts.append(len(plan.episodes))
-        said.append([f"{log.name}: {item}" if len(logs) > 1 else item for item in plan.left_out])
-    audit = merged_audits(audits, [name for _, name in logs])
-    lines = [audit_lines(found) for found in audits]
-    return BagDemos(
-        path,
-        topics,
-        definitions,
-        plans[0].spec,
-        f"{title(logs[0][0])}, {path.name}",
-        {"rate_audit": audit, "topics": told.read_text(encoding="utf-8")},
-        (*_prefixed(lines, logs), *_unknown_units(plans[0]), *_looking_ahead(plans[0])),
-        tuple(item for items in said for item in items),
-        counts,
-        logs,
-        plans[0] if len(logs) == 1 else None,
-    )
+    return told
 
 
 def _write_draft(target: Path, path: Path) -> None:
@@ -116,11 +128,6 @@ def _write_draft(target: Path, path: Path) -> None:
         f"{target} did not exist: a draft for {path} was written there; look it through, "
         f"then run the same again"
     )
-
-
-def _prefixed(lines: list[list[str]], logs: list[tuple[Path, str]]) -> Iterator[str]:
-    for (_, name), found in zip(logs, lines, strict=True):
-        yield from (f"{name}: {line}" if len(logs) > 1 else line for line in found)
 
 
 def _unknown_units(plan: Plan) -> Iterator[str]:

@@ -1,10 +1,12 @@
 """Recorded robot logs become demonstrations: what was seen and done at each step, by a topics file."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags.typesys import get_types_from_msg
 from written_bags import (
     BEGAN_NS,
     BOOL,
@@ -24,6 +26,7 @@ from written_bags import (
     raw_image,
     reach,
     text,
+    typestore,
     values,
     write_bag,
 )
@@ -182,7 +185,7 @@ def test_marks_say_when_episodes_are_and_whether_they_succeeded(tmp_path: Path) 
     starts = [(episode.metadata["start_ns"] - BEGAN_NS) / NS for episode in found]
     np.testing.assert_allclose(starts, [0.35, 1.25, 1.85])
     assert [len(episode) for episode in found] == [7, 6, 8]
-    assert any("before the first start" in item for item in demos.left_out)
+    assert any("s outside the marked episodes" in item for item in demos.left_out)
 
 
 def test_a_level_starts_an_episode_once_and_a_change_of_number_too(tmp_path: Path) -> None:
@@ -270,6 +273,13 @@ def test_an_episode_larger_than_memory_is_refused_at_once(tmp_path: Path) -> Non
         read(
             write_bag(tmp_path / "log.bag", said), topics.replace("/commands", "/commands, sample: previous")
         )
+
+
+def test_more_steps_than_any_log_has_are_refused(tmp_path: Path) -> None:
+    said = [values(topic, step * 9.0, [step]) for step in range(200) for topic in ("/commands", "/state")]
+    topics = "rate_hz: 10000\nobservations: {state: /state}\naction: {topic: /commands}\n"
+    with pytest.raises(DataError, match=r"log\.bag: it would give 1\.79e\+07 steps, more than 10000000"):
+        read(write_bag(tmp_path / "log.bag", said), topics)
 
 
 def test_messages_without_values_at_first_are_no_hindrance(tmp_path: Path) -> None:
@@ -364,8 +374,6 @@ def test_logs_of_different_robots_are_refused(tmp_path: Path) -> None:
 
 
 def test_missing_definitions_are_taken_from_the_topics_file(tmp_path: Path) -> None:
-    import sqlite3
-
     said = [Said("/part", "acme_msgs/msg/Part", t / 10, {"force": t}) for t in range(20)]
     bag = write_bag(tmp_path / "log", said, "sqlite3")
     with sqlite3.connect(bag / "log.db3") as connection:
@@ -379,6 +387,46 @@ def test_missing_definitions_are_taken_from_the_topics_file(tmp_path: Path) -> N
     (tmp_path / "Part.msg").write_text(PART_TEXT)
     (found,) = episodes(bag, topics + "definitions: {acme_msgs/msg/Part: Part.msg}\n")
     np.testing.assert_array_equal(found.obs["force"][:, 0], np.arange(len(found)))
+
+
+EVENT = "std_srvs/msg/SetBool_Event"
+EVENT_TEXT = """service_msgs/ServiceEventInfo info
+std_srvs/msg/SetBool_Request[<=1] request
+================================================================================
+MSG: service_msgs/ServiceEventInfo
+uint8 event_type
+builtin_interfaces/Time stamp
+char[16] client_gid
+int64 sequence_number
+================================================================================
+MSG: builtin_interfaces/Time
+int32 sec
+uint32 nanosec
+================================================================================
+MSG: std_srvs/SetBool_Request
+bool data
+"""
+
+
+def test_recorded_service_calls_mark_episodes(tmp_path: Path) -> None:
+    typestore(2).register(get_types_from_msg(EVENT_TEXT, EVENT))
+    said = ramp(40)
+    for time_s, kind, data in ((0.95, 1, True), (1.0, 2, True), (2.95, 1, False), (3.0, 2, False)):
+        call = {"info": {"event_type": kind}, "request": [{"data": data}]}
+        said.append(Said("/record/_service_event", EVENT, time_s, call))
+    bag = write_bag(tmp_path / "log", said, "sqlite3")
+    with sqlite3.connect(bag / "log.db3") as connection:
+        connection.execute("UPDATE topics SET type = replace(type, 'std_srvs/msg/', 'std_srvs/srv/')")
+        for column in ("topic_type", "encoded_message_definition"):
+            renamed = f"replace({column}, 'std_srvs/msg/', 'std_srvs/srv/')"
+            connection.execute(f"UPDATE message_definitions SET {column} = {renamed}")
+    marks = "episodes:\n" + "".join(
+        f"  {name}: {{topic: /record/_service_event, field: 'request[0].data', equals: {equals}}}\n"
+        for name, equals in (("start", "true"), ("end", "false"))
+    )
+    (found,) = episodes(bag, RAMP + marks)
+    assert (found.metadata["start_ns"] - BEGAN_NS) / NS == pytest.approx(0.95)
+    assert len(found) == 21
 
 
 WRONG = {

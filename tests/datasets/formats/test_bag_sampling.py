@@ -165,4 +165,7 @@ def test_lags_are_found(lag: int) -> None:
 def test_what_does_not_move_together_has_no_lag() -> None:
     rng = np.random.default_rng(0)
     assert motion_lag([rng.normal(size=(200, 2))], [rng.normal(size=(200, 2))], 20.0) is None
+    assert all(
+        motion_lag([rng.normal(size=(12, 1))], [rng.normal(size=(12, 1))], 20.0) is None for _ in range(20)
+    )
     assert motion_lag([np.ones((200, 2))], [np.ones((200, 2))], 20.0) is None
