@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 from imitate.datasets.bags.channel import Channel
@@ -50,12 +51,15 @@ def draft_text(path: Path) -> str:
     movable = {topic: fields for topic, fields in seen.items() if kinds[topic] not in CAMERAS}
     if not commands and not movable:
         raise DataError(f"{path}: no topic holds numbers that could be an action")
-    lines = [
-        HEAD.format(name=_plain(path.name), rate=_rate(found, seen), topics=_listed(found)),
-        "observations:",
-    ]
+    head = HEAD.format(name=_plain(path.name), rate=_rate(found, list(seen)), topics=_listed(found))
+    lines = [head, "observations:"]
+    names: Counter[str] = Counter()
     for topic, fields in seen.items():
-        lines += [_line(_name(topic, field), topic, field, kinds[topic]) for field in fields]
+        for field in fields:
+            name = _name(topic, field)
+            names[name] += 1
+            name = name if names[name] == 1 else f"{name}_{names[name]}"
+            lines.append(_line(name, topic, field, kinds[topic]))
     lines += ["", *_action(commands, movable, kinds)]
     return "\n".join(lines) + "\n" + TAIL
 
@@ -80,10 +84,12 @@ def _is_readable(channel: Channel, data: bytes, field: str) -> bool:
         return False
 
 
-def _rate(found: Survey, seen: dict[str, tuple[str, ...]]) -> float:
-    """That of the slowest observation, as a whole number where it is one; at most FASTEST_HZ."""
-    rates = [topic.rate_hz for topic in found.topics if topic.topic in seen and topic.rate_hz]
-    rate = min([*rates, FASTEST_HZ])
+def _rate(found: Survey, seen: list[str]) -> float:
+    """That of the slowest camera, else of the slowest that tells where the robot is; at most FASTEST_HZ."""
+    rates = [(topic.type, topic.rate_hz) for topic in found.topics if topic.topic in seen and topic.rate_hz]
+    cameras = [rate for kind, rate in rates if kind in CAMERAS]
+    states = [rate for kind, rate in rates if _likeness(kind) < 2]
+    rate = min([*(cameras or states or [rate for _, rate in rates]), FASTEST_HZ])
     return float(round(rate)) if rate >= 1.0 else round(rate, 3)
 
 

@@ -351,6 +351,22 @@ def test_a_log_without_topics_file_is_answered_with_its_topics_and_a_draft(tmp_p
     assert spec.action.shape == (3,), "the topic that is called a command"
 
 
+def test_a_draft_gives_every_topic_a_name_of_its_own(tmp_path: Path) -> None:
+    picture = np.zeros((4, 4, 3), np.uint8)
+    said = ramp(40) + [values("/odd name: {x}", step / 10, [step]) for step in range(40)]
+    said += [values("/temperature", float(step), [step]) for step in range(4)]
+    for step in range(20):
+        said += [raw_image("/left/image_raw", step / 5, picture)]
+        said += [compressed_image("/left/image_raw/compressed", step / 5, picture)]
+    draft = ReadOptions(tmp_path / "draft.yaml")
+    bag = write_bag(tmp_path / "log", said, "sqlite3")
+    with pytest.raises(DataError, match="was written there"):
+        read_bag(bag, draft)
+    found = read_bag(bag, draft)
+    assert {"left", "left_2", "joint_states", "odd_name___x_", "temperature"} == set(found.spec.obs)
+    assert found.spec.rate_hz == 5.0, "that of the cameras"
+
+
 def test_sessions_and_logs_are_told_apart(tmp_path: Path) -> None:
     bag = mcap_file(tmp_path / "log.mcap", reach())
     found = format_of(bag)
