@@ -35,7 +35,7 @@ class Place:
 class VideoWriter:
     """One camera's files under `folder`, each closed at the end of an episode once it is large enough."""
 
-    def __init__(self, folder: Path, fps: Fraction, size: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, fps: Fraction, size: tuple[int, ...]) -> None:
         """Write frames of `size` (H, W), both even, at `fps` under `folder`."""
         self._folder, self._fps, self._size = folder, fps, size
         self._av = import_extra("av", EXTRA)

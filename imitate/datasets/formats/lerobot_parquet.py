@@ -62,7 +62,8 @@ def split_episodes(
     pyarrow = import_extra("pyarrow", EXTRA)
     file = open_parquet(path, row_bytes)
     require_columns(path, file.schema_arrow.names, (EPISODE, *columns))
-    current, held = -1, []
+    current = -1
+    held: list[Any] = []
     try:
         for batch in file.iter_batches(batch_rows, columns=[EPISODE, *columns]):
             indices = batch.column(EPISODE).to_numpy(zero_copy_only=False)

@@ -1,6 +1,5 @@
 """Reading a LeRobot dataset: which features become observations, and episode after episode of them."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -12,18 +11,14 @@ import numpy as np
 from imitate.datasets.episode_store import ACTION
 from imitate.datasets.formats.lerobot_beside import Beside, read_beside
 from imitate.datasets.formats.lerobot_episodes import Entry, read_entries, read_tasks
+from imitate.datasets.formats.lerobot_features import FRAME, STAMP, SUCCESS, TASK, choose_features, known
 from imitate.datasets.formats.lerobot_info import Feature, Info, read_info
 from imitate.datasets.formats.lerobot_parquet import numbers, open_parquet, pictures, split_episodes
 from imitate.datasets.formats.lerobot_video import LEROBOT_TOLERANCE_S, CameraVideo
 from imitate.datasets.timing import KEY, timing
-from imitate.errors import DataError, nearest
+from imitate.errors import DataError
 from imitate.types import ArraySpec, DataSpec, Episode
 
-OBSERVATION, IMAGES = "observation.", "observation.images."
-STAMP, FRAME, TASK = "timestamp", "frame_index", "task_index"
-BOOKKEEPING = {STAMP, FRAME, TASK, "episode_index", "index"}
-SUCCESS = ("next.success", "success", "is_success")
-ACTIONS = ("action", "actions")
 _PICTURE_ROWS, _NUMBER_ROWS = 16, 4096
 
 
@@ -42,7 +37,7 @@ class LeRobotFolder:
     @property
     def spec(self) -> DataSpec:
         """What each step holds."""
-        found = {name: _known(feature.spec) for name, feature in self.keys.items()}
+        found = {name: known(feature.spec) for name, feature in self.keys.items()}
         plain = DataSpec({k: v for k, v in found.items() if k != ACTION}, found[ACTION], self.info.fps)
         return plain.filled_from(self.beside.spec) if self.beside else plain
 
@@ -84,7 +79,7 @@ class LeRobotFolder:
     def episodes(self) -> Iterator[Episode]:
         """All episodes in order; raises DataError naming the file and the episode that cannot be read."""
         self._videos = {
-            name: CameraVideo(feature.key, _known(feature.spec), self.info.fps)
+            name: CameraVideo(feature.key, known(feature.spec), self.info.fps)
             for name, feature in self.keys.items()
             if feature.dtype == "video"
         }
@@ -107,7 +102,7 @@ class LeRobotFolder:
             runs = split_episodes(path, columns, row_bytes, batch)
             for entry in entries:
                 index, table = next(runs, (None, None))
-                if index != entry.index or table.num_rows != entry.length:
+                if table is None or index != entry.index or table.num_rows != entry.length:
                     found = "no more" if table is None else f"{table.num_rows} of episode {index}"
                     raise DataError(
                         f"{path}: rows of episode {entry.index} are {found}, meta says {entry.length}"
@@ -122,23 +117,23 @@ class LeRobotFolder:
         _require_in_order(table, where)
         arrays = {}
         for name, feature in self.keys.items():
-            spec = _known(feature.spec)
+            spec = known(feature.spec)
             if feature.dtype == "video":
                 arrays[name] = self._videos[name].take(entry.videos[feature.key], stamps, entry.index)
             else:
                 read = pictures if feature.is_camera else numbers
                 arrays[name] = read(table, feature.key, spec, where)
         action = arrays.pop(ACTION)
-        known: dict[str, Any] = {
+        told: dict[str, Any] = {
             "id": f"episode_{entry.index:06d}",
             "success": _success(table, entry),
             "source": self.source,
             "rate_hz": self.info.fps,
             "metadata": {**self._task(entry, table, where), **self._timing(table, stamps)},
         }
-        return Episode(
-            obs=arrays, action=action, **known | (self.beside.episodes[number] if self.beside else {})
-        )
+        if self.beside:
+            told.update(self.beside.episodes[number])
+        return Episode(obs=arrays, action=action, **told)
 
     def _stamps(self, table: Any, where: str) -> np.ndarray:
         if STAMP not in table.column_names:
@@ -171,7 +166,7 @@ def read_folder(root: Path) -> LeRobotFolder:
     left to learn from.
     """
     info = read_info(root)
-    chosen, said = _choose(info)
+    chosen, said = choose_features(info)
     videos = tuple(feature.key for feature in chosen.values() if feature.dtype == "video")
     if videos and not info.video_path:
         raise DataError(f"{root}/meta/info.json: video_path is missing, but {videos[0]!r} is a video")
@@ -190,59 +185,8 @@ def read_folder(root: Path) -> LeRobotFolder:
     return found
 
 
-def names_of(keys: tuple[str, ...]) -> dict[str, str]:
-    """{feature: name of the observation}: "observation." and "images." are dropped where that is unambiguous.
-
-    What cannot stand in a name becomes "_".
-    """
-
-    def clean(text: str) -> str:
-        return re.sub(r"^[^A-Za-z0-9_]|[^\w.\-]", "_", text, flags=re.ASCII)
-
-    short = {key: clean(key.removeprefix(IMAGES).removeprefix(OBSERVATION)) for key in keys}
-    taken = [*short.values(), ACTION]
-    names: dict[str, str] = {}
-    for key, name in short.items():
-        wanted = name if name and taken.count(name) == 1 else clean(key) or "_"
-        while wanted in {*names.values(), ACTION}:
-            wanted += "_"
-        names[key] = wanted
-    return names
-
-
-def _choose(info: Info) -> tuple[dict[str, Feature], list[str]]:
-    """{name: feature} of the observations and the action, and what is not carried over."""
-    features = info.features
-    action = next((key for key in ACTIONS if key in features), None)
-    if action is None or features[action].spec is None or len(_known(features[action].spec).shape) != 1:
-        raise DataError(
-            f"{info.root}/meta/info.json: no feature 'action' of shape [n]{nearest('action', features)}"
-        )
-    others = [key for key in features if key != action and key not in BOOKKEEPING]
-    # Sets that were written without LeRobot's names: all that is not about what came of the step.
-    bare = not any(key.startswith(OBSERVATION) for key in others)
-    wanted = [key for key in others if (_is_plain(key) if bare else key.startswith(OBSERVATION))]
-    usable = tuple(key for key in wanted if features[key].spec is not None)
-    chosen = {name: features[key] for key, name in names_of(usable).items()} | {ACTION: features[action]}
-    said = [f"feature {key!r}: {features[key].problem}" for key in wanted if key not in usable]
-    told = next((key for key in SUCCESS if key in others), None)
-    rest = [key for key in others if key not in wanted and key != told]
-    if rest:
-        said.append(f"features that are no observations: {', '.join(rest)}")
-    return chosen, said
-
-
-def _is_plain(key: str) -> bool:
-    return key not in SUCCESS and not key.startswith(("next.", "action")) and key not in ("reward", "done")
-
-
-def _known(spec: ArraySpec | None) -> ArraySpec:
-    assert spec is not None
-    return spec
-
-
 def _row_bytes(feature: Feature) -> int:
-    spec = _known(feature.spec)
+    spec = known(feature.spec)
     return spec.size * np.dtype(spec.dtype).itemsize
 
 
@@ -272,7 +216,7 @@ def _check_first_file(folder: LeRobotFolder) -> None:
     entry, table = next(folder._tables())
     for feature in folder.keys.values():
         if not feature.is_camera:
-            numbers(table, feature.key, _known(feature.spec), f"{entry.data}, episode {entry.index}")
+            numbers(table, feature.key, known(feature.spec), f"{entry.data}, episode {entry.index}")
 
 
 def _require_in_order(table: Any, where: str) -> None:

@@ -1,6 +1,6 @@
 """Frames of the MP4 files of a LeRobot dataset, each decoded once, in order, for the rows they belong to."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ class _VideoFile:
         self._container.close()
         return left
 
-    def _decoded(self) -> Iterator[tuple[float, Any]]:
+    def _decoded(self) -> Generator[tuple[float, Any], None, None]:
         try:
             for frame in self._container.decode(self._stream):
                 if frame.pts is None:

@@ -19,8 +19,8 @@ from small_lerobot import HAND, LENGTHS, TOP, Info, write_v3, write_v21
 
 from imitate.datasets.formats import format_of
 from imitate.datasets.formats.lerobot import FORMAT
+from imitate.datasets.formats.lerobot_features import names_of
 from imitate.datasets.formats.lerobot_info import flat_names
-from imitate.datasets.formats.lerobot_reading import names_of
 from imitate.datasets.importing import import_file
 from imitate.datasets.opening import open_store
 from imitate.datasets.store import NAME, DemoStore
