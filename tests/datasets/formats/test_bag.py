@@ -151,7 +151,7 @@ def test_a_camera_that_stops_ends_the_episode_and_is_named(tmp_path: Path) -> No
     ]
     demos = read(write_bag(tmp_path / "log.bag", said), RAMP.replace("action:", "  png: /png\naction:"))
     (found,) = demos.episodes()
-    assert len(found) == 20 + 2, "until its last picture is older than three periods"
+    assert len(found) == 20 + 3, "until its last picture is older than three periods"
     (told,) = demos.left_out
     assert told.endswith("has no value, most of all observations.png (max_age_s 0.3)")
 
