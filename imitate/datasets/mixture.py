@@ -17,7 +17,6 @@ stores "shared". Images and angles that wrap are never changed.
 
 import dataclasses
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ import numpy as np
 from imitate.datasets.episode_store import EpisodeStore, canonical_json
 from imitate.datasets.mixture_file import MixtureEntry, MixtureFile, read_mixture_file
 from imitate.datasets.views.contents import Contents, Piece
+from imitate.datasets.views.merging import file_names, told_apart
 from imitate.datasets.views.piecewise_store import PiecewiseStore
 from imitate.errors import DataError, SpecError, nearest
 from imitate.parts import to_json
@@ -44,7 +44,7 @@ class Mixture(PiecewiseStore):
             path,
             _joined_spec([part.spec for part in parts]),
             sources,
-            _all_pieces(parts),
+            _all_pieces(file, parts),
             [part.names[0] for part in parts],
             action=[part.action_elements[0] for part in parts],
             source="mixture of " + ", ".join(one.path for one in file.stores),
@@ -92,7 +92,9 @@ class Mixture(PiecewiseStore):
             used = {part.names[0][key] for key in self.spec.obs}
             unused = sorted(set(part.sources[0].spec.obs) - used)
             said += [f"observation {key!r} of {one.path}" for key in unused]
-        return (*said, "the weights of the mixture, and normalise: own")
+        said += ["the weights of the stores"] if len(self.parts) > 1 else []
+        said += ["normalise: own"] if self.is_own.any() else []
+        return tuple(said)
 
     def content_hash(self) -> str:
         """sha256 over the hashes of the stores, weights, mappings and normalisation, not over paths."""
@@ -205,15 +207,13 @@ def _joined_spec(specs: Sequence[DataSpec]) -> DataSpec:
     return spec
 
 
-def _all_pieces(parts: Sequence[PiecewiseStore]) -> list[Piece]:
-    """The episodes of all parts, whose ids are made unique by the name of their store."""
-    counts = Counter(piece.record.id for part in parts for piece in part.pieces)
-    found = []
-    for number, part in enumerate(parts):
-        for piece in part.pieces:
-            name = piece.record.id if counts[piece.record.id] == 1 else f"store{number}/{piece.record.id}"
-            found.append(dataclasses.replace(piece.known_as(id=name, digest=""), source=number))
-    return found
+def _all_pieces(file: MixtureFile, parts: Sequence[PiecewiseStore]) -> list[Piece]:
+    """The episodes of all parts, told apart by the names of their stores."""
+    numbered = [
+        [dataclasses.replace(piece.known_as(digest=""), source=number) for piece in part.pieces]
+        for number, part in enumerate(parts)
+    ]
+    return told_apart(numbered, file_names([Path(one.path) for one in file.stores]))
 
 
 def shares_of(store: EpisodeStore) -> dict[str, float]:

@@ -254,7 +254,7 @@ def test_views_may_be_mixed_but_mixtures_not_edited(tmp_path: Path) -> None:
     derive(store, [Filter(Criteria(ids=("a_2",)))], tmp_path / "x.view.json")
     path = write(tmp_path, entry("a"), {"path": "x.view.json", "weight": 1})
     mixture = open_store(path)
-    assert [mixture.record(i).id for i in range(5)] == ["a_0", "a_1", "store0/a_2", "a_3", "store1/a_2"]
+    assert [mixture.record(i).id for i in range(5)] == ["a_0", "a_1", "a/a_2", "a_3", "x/a_2"]
     assert shares_of(mixture) == {"a.zarr": 0.5, "x.view.json": 0.5}
     with pytest.raises(DataError, match="is a mixture: edit the stores that it names"):
         derive(mixture, [Filter(Criteria(success=True))], tmp_path / "y.view.json")

@@ -63,13 +63,14 @@ class Contents:
         """The same with `change` made to every episode."""
         return self.with_pieces(change(piece) for piece in self.pieces)
 
-    def require_unique(self, where: str) -> None:
-        """Raise ConfigError naming an id that two episodes have."""
-        seen: set[str] = set()
-        for record in self.records:
-            if record.id in seen:
-                raise ConfigError(f"{where}: two episodes would be called {record.id!r}; choose other ids")
-            seen.add(record.id)
+
+def require_unique(ids: Iterable[str], where: str) -> None:
+    """Raise ConfigError naming an id that two episodes would have."""
+    seen: set[str] = set()
+    for found in ids:
+        if found in seen:
+            raise ConfigError(f"{where}: two episodes would be called {found!r}; choose other ids")
+        seen.add(found)
 
 
 def _shifted(metadata: Mapping[str, Any], start: int, stop: int) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Making a view of a store, a replay buffer or another view."""
 
-import itertools
 import os
 import shutil
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 from imitate.datasets.episode_store import EpisodeStore
 from imitate.datasets.mixture import Mixture
 from imitate.datasets.opening import open_store
+from imitate.datasets.views.merging import file_names
 from imitate.datasets.views.operations import Operation
 from imitate.datasets.views.view import View
 from imitate.datasets.views.view_file import (
@@ -64,7 +64,7 @@ def merge(paths: Sequence[Path], out: Path) -> View:
     if len(paths) < 2:
         raise ConfigError(f"{len(paths)} stores to merge, expected at least two: sources=[a.zarr,b.zarr]")
     sources = tuple(_source(open_store(path)) for path in paths)
-    return _written(ViewFile(sources, (Entry.now(Merge(_names(paths))),)), out)
+    return _written(ViewFile(sources, (Entry.now(Merge(file_names(paths))),)), out)
 
 
 def undo(view: EpisodeStore, out: Path) -> View:
@@ -89,16 +89,6 @@ def _source(store: EpisodeStore) -> Source:
             f"{store.path} is a mixture: edit the stores that it names, then name the views in it"
         )
     return Source(store.path.resolve(), store.content_hash())
-
-
-def _names(paths: Sequence[Path]) -> tuple[str, ...]:
-    """What to call each store: its file name, with a number where two have the same."""
-    names: list[str] = []
-    for path in paths:
-        stem = path.name.partition(".")[0] or path.name
-        numbered = (f"{stem}_{number}" for number in itertools.count(2))
-        names.append(next(name for name in itertools.chain([stem], numbered) if name not in names))
-    return tuple(names)
 
 
 def _written(file: ViewFile, out: Path) -> View:

@@ -1,16 +1,18 @@
 """Joining the episodes of several stores whose specs are equal."""
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
-from imitate.datasets.views.contents import Contents
+from imitate.datasets.views.contents import Contents, Piece, require_unique
 from imitate.errors import SpecError
 from imitate.spec import ArraySpec, DataSpec, require_match
 
 
 def joined(parts: Sequence[Contents], names: Sequence[str]) -> Contents:
-    """All episodes of `parts` in order; an id that several of them have becomes "name/id" in each.
+    """All episodes of `parts` in order, told apart by id.
 
     Raises SpecError naming the part of `names` whose spec differs from the first one's.
     """
@@ -18,13 +20,33 @@ def joined(parts: Sequence[Contents], names: Sequence[str]) -> Contents:
     for part, name in zip(parts[1:], names[1:], strict=True):
         require_equal(part.spec, spec, name, names[0])
         spec = _filled(spec, part.spec)
-    counts = Counter(record.id for part in parts for record in part.records)
+    pieces = told_apart([part.pieces for part in parts], names)
+    return Contents(spec, tuple(pieces), {key: key for key in spec.obs})
+
+
+def told_apart(parts: Sequence[Sequence[Piece]], names: Sequence[str]) -> list[Piece]:
+    """The episodes of all `parts` in order; an id that several of them have becomes "name/id" in each.
+
+    Raises ConfigError where two episodes would have one id even so.
+    """
+    counts = Counter(piece.record.id for part in parts for piece in part)
     pieces = [
         piece if counts[piece.record.id] == 1 else piece.known_as(id=f"{name}/{piece.record.id}")
         for part, name in zip(parts, names, strict=True)
-        for piece in part.pieces
+        for piece in part
     ]
-    return Contents(spec, tuple(pieces), {key: key for key in spec.obs})
+    require_unique([piece.record.id for piece in pieces], "merge")
+    return pieces
+
+
+def file_names(paths: Sequence[Path]) -> tuple[str, ...]:
+    """What to call each store: its file name without endings, with a number where two have the same."""
+    names: list[str] = []
+    for path in paths:
+        stem = path.name.partition(".")[0] or path.name
+        numbered = (f"{stem}_{number}" for number in itertools.count(2))
+        names.append(next(name for name in itertools.chain([stem], numbered) if name not in names))
+    return tuple(names)
 
 
 def require_equal(found: DataSpec, expected: DataSpec, name: str, first: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from imitate.datasets.episode_store import ACTION
 from imitate.datasets.store import NAME
-from imitate.datasets.views.contents import Contents, Piece
+from imitate.datasets.views.contents import Contents, Piece, require_unique
 from imitate.datasets.views.criteria import Criteria, judged, require_ids, require_judgement
 from imitate.errors import ConfigError, SpecError, nearest
 from imitate.spec import ArraySpec, DataSpec
@@ -145,7 +145,7 @@ class Rename:
         if not self.ids:
             return renamed
         renamed = renamed.changed(lambda p: p.known_as(id=self.ids.get(p.record.id, p.record.id)))
-        renamed.require_unique("rename")
+        require_unique([record.id for record in renamed.records], "rename")
         return renamed
 
     def _observations(self, contents: Contents) -> Contents:

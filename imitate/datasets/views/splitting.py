@@ -31,7 +31,7 @@ def random_parts(records: Sequence[EpisodeRecord], share: float, seed: int) -> d
     test = tuple(record.id for i, record in enumerate(records) if i not in chosen)
     return {
         "train": Split("train", train, share=share, seed=seed),
-        "test": Split("test", test, share=1.0 - share, seed=seed),
+        "test": Split("test", test, share=round(1.0 - share, 12), seed=seed),
     }
 
 

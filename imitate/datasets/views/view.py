@@ -91,7 +91,6 @@ def _contents(file: ViewFile, sources: Sequence[EpisodeStore], path: Path) -> Co
         try:
             if isinstance(entry.done, Merge):
                 contents = joined(parts, entry.done.names)
-                contents.require_unique("merge")
             else:
                 contents = entry.done.apply(contents)
         except (ConfigError, SpecError) as error:

@@ -103,7 +103,12 @@ def write_view_file(path: Path, view: ViewFile) -> None:
     """Write `view` to a new file, whole or not at all; raises DataError where `path` exists."""
     require_new(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_durably(path, (json.dumps(to_plain(view, path.parent), indent=1) + "\n").encode())
+    text = json.dumps(to_plain(view, path.parent), indent=1) + "\n"
+    try:
+        write_durably(path, text.encode())
+    except BaseException:
+        path.with_name(path.name + ".partial").unlink(missing_ok=True)
+        raise
 
 
 def require_new(path: Path) -> None:
