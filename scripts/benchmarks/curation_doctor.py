@@ -23,10 +23,10 @@ from imitate.datasets.importing import read_foreign
 from imitate.evaluation.statistics import wilson
 from imitate.types import DataSpec, Episode
 
-FIRST_SEED = 2000
+FIRST_SEED = 3000
 """The thresholds were chosen with seeds below; what is reported comes from these on."""
 DRAWN, DRAWN_WITH_IMAGES, MOST_WITH_IMAGES = 50, 16, 40
-NOISE = 0.33
+NOISE = 0.37
 """Of half the action range: some demonstrations fail."""
 NUMBERS, PICTURES, OUTCOMES = "numbers", "pictures", "outcomes"
 

@@ -19,6 +19,8 @@ Planted = tuple[Episodes, list[int], DataSpec]
 Plant = Callable[[Episodes, DataSpec, np.random.Generator], Planted | None]
 SPOILT_SHARE = 0.08
 """The most of a set's episodes that are spoilt together; at least one is."""
+COMPARED = 5
+"""Episodes that it takes to say what is unusual: in smaller sets no such fault is planted."""
 STAMPS_NOISE = 0.02
 """Of the period: the jitter of good recordings."""
 
@@ -79,7 +81,7 @@ def not_finite(episode: Episode, rng: np.random.Generator) -> Episode:
 
 def too_short(episodes: Episodes, spec: DataSpec, rng: np.random.Generator) -> Planted | None:
     usual = float(np.median([len(e) for e in episodes]))
-    if usual < 20:
+    if usual < 20 or len(episodes) < COMPARED:
         return None
     chosen = draw(episodes, rng)
     made = list(episodes)
@@ -136,7 +138,7 @@ def copied(spoil: Callable[[Episode, np.random.Generator], Episode]) -> Plant:
     """Some episodes again, under another name."""
 
     def plant(episodes: Episodes, spec: DataSpec, rng: np.random.Generator) -> Planted | None:
-        if len(episodes) < 3:
+        if len(episodes) < COMPARED:
             return None
         chosen = draw(episodes, rng)
         copies = [
@@ -298,6 +300,7 @@ def inverted(episodes: Episodes, spec: DataSpec, rng: np.random.Generator) -> Pl
     everything = np.concatenate([e.action for e in episodes])
     columns = [i for i, n in enumerate(names) if "grip" in n.lower() or "hand" in n.lower()]
     columns = columns or ([] if names else gripper(episodes))
+    columns = [i for i in columns if np.ptp(everything[:, i]) > 0]
     if not columns or len(episodes) < 5:
         return None
     span = everything[:, columns].min(axis=0) + everything[:, columns].max(axis=0)

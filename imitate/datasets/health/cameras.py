@@ -12,7 +12,7 @@ from imitate.types import DataSpec
 CHECK = "cameras bear the same names"
 FEWEST_EPISODES = 5
 NEAREST, MOST_COMPARED = 3, 500
-TOLD_APART, SURELY = 0.85, 1.15
+TOLD_APART, SURELY = 0.85, 1.05
 """Share of the episodes whose pictures must lie nearer to those of the same name, and the factor by which
 those of an episode must lie nearer to those of the other name."""
 

@@ -22,12 +22,16 @@ CERTAIN, CERTAIN_OF_NAME = 0.75, 0.5
 """Correlation at the peak from which a number of the action counts as followed; by a state of its name."""
 PLAIN, NAMESAKE = 0.05, 0.1
 """Correlation by which a velocity must agree better than a position, and a state of another name."""
+STRAY = 5.0
+"""Steps from the median beyond which an agreement with a number of another name is chance."""
 LATE, EARLY = 3.0, 0.5
 """Steps: from the first on, the delay is worth knowing; below the second, the state leads."""
-OTHERWISE, SPREADS = 2.0, 4.0
+OTHERWISE, SPREADS = 2.0, 5.0
 """Steps, and standard deviations of the episodes, by which the lag of one must differ from the usual."""
 CLEAR = 0.5
 """Correlation that an episode must reach for its lag to be known."""
+FEWEST_OF_SET = 3
+"""Episodes from which on a state that is ahead is no coincidence."""
 MEDIAN_DEVIATION = 0.6745
 """Of a normal distribution, in standard deviations."""
 FEWEST_EPISODES = 5
@@ -85,7 +89,9 @@ def follow(group: Group) -> list[Followed]:
                 action not in found or _worth(group, candidate) > _worth(group, found[action])
             ):
                 found[action] = candidate
-    return [one for one in found.values() if abs(one.lag) < reach]
+    inside = [one for one in found.values() if abs(one.lag) < reach]
+    middle = float(np.median([one.lag for one in inside])) if inside else 0.0
+    return [one for one in inside if _is_namesake(group, one) or abs(one.lag - middle) <= STRAY]
 
 
 def _is_certain(group: Group, one: Followed) -> bool:
@@ -191,7 +197,7 @@ def _of_set(group: Group, followed: list[Followed]) -> list[Finding]:
             "were recorded by different clocks, shift one against the other."
         )
         return [Finding(CHECK, "notice", (), f"the state follows the action after {span}", fix)]
-    if best < EARLY:
+    if best < EARLY and len(group) >= FEWEST_OF_SET:
         fix = "obs[t] must be what was seen before action[t]: shift the action to earlier steps."
         return [
             Finding(CHECK, "warning", (), f"the state is ahead of the action: it follows after {span}", fix)

@@ -11,8 +11,8 @@ from imitate.datasets.health.recording import Group
 CHECK = "quaternions are rotations"
 UNIT = 0.01
 """Largest deviation of the length from 1: printing with three digits stays below."""
-UNIT_SHARE = 0.6
-"""Of all steps: of three recordings one may be wrong throughout."""
+UNIT_SHARE, EPISODE_SHARE = 0.95, 0.6
+"""Of the steps of an episode, and of the episodes: of three recordings one may be wrong throughout."""
 FEWEST_EPISODES = 5
 ALIKE, UNLIKE = 0.95, 0.8
 SWITCH = 4
@@ -57,7 +57,8 @@ def _is_named(group: Group, place: list[int]) -> bool:
 
 def _is_unit(group: Group, place: list[int]) -> bool:
     values = group.rows[:, place]
-    unit = np.mean(np.abs(np.linalg.norm(values, axis=1) - 1.0) <= UNIT) >= UNIT_SHARE
+    is_unit = group.split(np.abs(np.linalg.norm(values, axis=1) - 1.0) <= UNIT)
+    unit = np.mean([np.mean(each) >= UNIT_SHARE for each in is_unit]) >= EPISODE_SHARE
     # One-hot vectors have unit length too, a direction beside a constant 0, a switch beside small numbers.
     varied = min(len(np.unique(values[:1000, i].round(3))) for i in range(4)) > SWITCH
     alone = np.mean(np.abs(values).max(axis=1) > 1.0 - 1e-6) > 0.5
