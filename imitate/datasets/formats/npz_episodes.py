@@ -53,8 +53,9 @@ def find_layout(file: NpzFile) -> Layout:
     if len(named) <= len(seen):
         raise DataError(f"{file.path}: two arrays get the same name; {_found(file)}")
     facts, common = _facts(file, len(ends), rows)
+    used = {*facts}
     success = _success(facts)
-    used = {*named.values(), *facts, *common, *(name for name in BOUNDARIES if name in file.members)}
+    used |= {*named.values(), *common, *(name for name in BOUNDARIES if name in file.members)}
     return Layout(
         arrays={name: file.members[stored] for name, stored in named.items()},
         lengths=tuple(np.diff(ends, prepend=0).tolist()),
@@ -100,9 +101,10 @@ def _ends(file: NpzFile, rows: int) -> np.ndarray:
             raise DataError(
                 f"{file.path}: {member}, expected numbers, {rows if of_steps else 'one per episode'}"
             )
-    if name := next((name for name in ENDS + LENGTHS if name in told), None):
-        numbers = file.whole(told[name]).ravel()
-        return _checked(np.cumsum(numbers) if name in LENGTHS else numbers, rows, f"{file.path}: {name}")
+    if counted := next((name for name in ENDS + LENGTHS if name in told), None):
+        numbers = file.whole(told[counted]).ravel()
+        ends = np.cumsum(numbers) if counted in LENGTHS else numbers
+        return _checked(ends, rows, f"{file.path}: {counted}")
     flags = [file.whole(member).reshape(rows, -1).any(axis=1) for member in told.values()]
     if not flags:
         return np.array([rows])
@@ -143,7 +145,9 @@ def _plain(file: NpzFile, member: Member) -> Any:
     if values.dtype.kind == "S":
         return np.vectorize(lambda text: text.decode("utf-8", "replace"), otypes=[object])(values).tolist()
     if values.dtype.kind == "f":
-        return np.where(np.isfinite(values), values.astype(object), None).tolist()
+        found = values.astype(object)
+        found[~np.isfinite(values)] = None
+        return found.tolist()
     try:
         return values.tolist()
     except ValueError as error:
@@ -166,7 +170,7 @@ def _success(facts: dict[str, list[Any]]) -> tuple[bool | None, ...]:
 
 
 def _left_out(file: NpzFile, used: set[str], behind: int) -> list[str]:
-    said = [str(member) for name, member in file.members.items() if name not in used and name not in SUCCESS]
+    said = [str(member) for name, member in file.members.items() if name not in used]
     said += [f"{name}: Python objects or records, which are never unpickled" for name in file.odd]
     if behind:
         said.append(f"{behind} rows after the last episode")

@@ -23,6 +23,7 @@ from imitate.types import ArraySpec, DataSpec, Episode
 
 OBSERVATION, ACTION, METADATA = "observation", "action", "episode_metadata/"
 SUCCESS = ("success", "is_success", "episode_success")
+NUMBERS = Feature(TENSOR)
 LONGEST_LIST = 1000
 """Lists of the episode's metadata with more entries are left out."""
 
@@ -59,7 +60,7 @@ def find_layout(declared: Declared, first: Example, where: str) -> Layout:
     if len(named) < len(observations):
         raise DataError(f"{where}: two observations get the same name; found {observations[:10]}")
     kept = {n for n in held if declared.steps[n].kind == TEXT}.union(observations, actions)
-    left_out = _left_out(declared, kept, actions, held)
+    left_out = (*_left_out(declared, kept, held), *_unkept(declared, first))
     return Layout(declared, named, tuple(actions), _instruction(kept, declared), left_out)
 
 
@@ -150,13 +151,17 @@ def _texts(example: Example, layout: Layout) -> dict[str, Any]:
 
 
 def _metadata(example: Example, declared: Declared) -> dict[str, Any]:
+    facts = {name: example.features[name] for name in sorted(example.features) if not name.startswith(STEPS)}
     return {
-        name.removeprefix(METADATA).replace("/", "."): plain(
-            values, declared.episode.get(name, Feature(TEXT))
-        )
-        for name, values in sorted(example.features.items())
-        if not name.startswith(STEPS) and 0 < len(values) <= LONGEST_LIST
+        name.removeprefix(METADATA).replace("/", "."): plain(values, declared.episode.get(name, NUMBERS))
+        for name, values in facts.items()
+        if _is_fact(values, declared.episode.get(name, NUMBERS))
     }
+
+
+def _is_fact(values: Values, feature: Feature) -> bool:
+    """Whether these are a few numbers or texts, and no image or tensor kept as a string."""
+    return 0 < len(values) <= LONGEST_LIST and (isinstance(values, np.ndarray) or feature.kind == TEXT)
 
 
 def _success(example: Example) -> bool | None:
@@ -176,7 +181,7 @@ def _success(example: Example) -> bool | None:
     return True if at_the_end and len(set(reward[paid].tolist())) == 1 and reward[-1] > 0 else None
 
 
-def _left_out(declared: Declared, kept: set[str], actions: list[str], held: set[str]) -> tuple[str, ...]:
+def _left_out(declared: Declared, kept: set[str], held: set[str]) -> tuple[str, ...]:
     rest = [name for name in declared.steps if name not in kept]
     marks = [name for name in rest if name in MARKS]
     said = []
@@ -193,3 +198,14 @@ def _left_out(declared: Declared, kept: set[str], actions: list[str], held: set[
         if declared.steps[name].dtype == "uint8" and declared.steps[name].shape[2:] == (4,)
     ]
     return tuple(said)
+
+
+def _unkept(declared: Declared, first: Example) -> list[str]:
+    """What is said of the episode as a whole, and is neither a few numbers nor text."""
+    return [
+        f"{name} ({len(values)} values)"
+        for name, values in sorted(first.features.items())
+        if not name.startswith(STEPS)
+        and len(values)
+        and not _is_fact(values, declared.episode.get(name, NUMBERS))
+    ]

@@ -154,6 +154,12 @@ def test_images_of_any_layout_become_rgb(tmp_path: Path) -> None:
     assert sum("images" in item for item in demos.left_out) == 2
 
 
+def test_success_of_steps_is_said_to_be_left_out(tmp_path: Path) -> None:
+    demos = read(saved(tmp_path, {**npz_arrays(), "success": flags(3)}))
+    assert next(demos.episodes()).success is None
+    assert f"success ({ROWS},) bool" in demos.left_out
+
+
 class Bomb:
     """Touches a file when it is unpickled."""
 

@@ -174,6 +174,21 @@ def test_tensors_kept_as_strings_and_images_of_numbers(tmp_path: Path) -> None:
     ]
 
 
+def test_facts_about_an_episode_are_text_and_few_numbers(tmp_path: Path) -> None:
+    facts = {
+        "episode_metadata/score": np.array([1.5, np.nan]),
+        "episode_metadata/by": [b"anna"],
+        "episode_metadata/goal": tf.encoded(np.zeros((1, 4, 4, 3), np.uint8)),
+        "episode_metadata/long": np.zeros(2000),
+    }
+    demos = read(bare(tmp_path, **facts))
+    assert next(demos.episodes()).metadata == {"by": "anna", "score": [1.5, None]}
+    assert [item for item in demos.left_out if "metadata" in item] == [
+        "episode_metadata/goal (1 values)",
+        "episode_metadata/long (2000 values)",
+    ]
+
+
 def change_json(name: str, old: str, new: str) -> Callable[[Path], Any]:
     def change(folder: Path) -> None:
         text = (folder / name).read_text()
