@@ -47,9 +47,12 @@ class SessionFile:
         """Whether the end is missing; known once the records were read."""
         self._stream_reader = import_extra("mcap.stream_reader", "ros")
         self._records = import_extra("mcap.records", "ros")
-        self.header = self._read_header()
-        clock = self.header["clock"]
-        self._offset_ns = int(clock["wall_ns"]) - int(clock["monotonic_ns"])
+        try:
+            self.header = self._read_header()
+            clock = self.header["clock"]
+            self._offset_ns = int(clock["wall_ns"]) - int(clock["monotonic_ns"])
+        except (LookupError, TypeError, ValueError, RecursionError) as error:
+            raise DataError(f"{self.path}: the header of the session is damaged ({error!r})") from error
 
     def records(self, topics: Collection[str] | None = None) -> Iterator[Record]:
         """All messages, or those of `topics`, in the order in which they were written."""

@@ -58,6 +58,8 @@ class StoredArray:
         np.take(self[unique], inverse, axis=0, out=out, mode="clip")
 
     def _delivered(self, values: np.ndarray) -> np.ndarray:
+        if values.size != len(values) * self._spec.size:
+            raise DataError(f"{self._where} holds {values.shape[1:]} per step, expected {self._spec.shape}")
         values = values.reshape(len(values), *self._spec.shape)
         if values.dtype == self.dtype:
             return values

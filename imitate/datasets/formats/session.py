@@ -7,18 +7,21 @@ An episode's source is "policy", "person", or MIXED where a person took over in 
 arXiv:1810.02890). Nobody judged success.
 """
 
+import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from imitate.datasets.formats import Format, ReadOptions
 from imitate.datasets.session_file import Record, SessionFile, holds_session
 from imitate.datasets.session_format import EPISODE, EVENTS, INVALID, OBSERVATIONS, STEPS
 from imitate.datasets.session_steps import Part, Split, Stream, ranges, split_steps
-from imitate.errors import DataError
+from imitate.errors import DataError, SpecError
 from imitate.types import DataSpec, Episode
 
 MIXED = "policy, corrected by a person"
@@ -56,6 +59,10 @@ class SessionDemos:
 
     def episodes(self) -> Iterator[Episode]:
         """All episodes in order, one in memory at a time; raises DataError for a value that does not fit."""
+        with _damage_told(self.file.path):
+            yield from self._episodes()
+
+    def _episodes(self) -> Iterator[Episode]:
         needed = [self._needed(part) for part in self.parts]
         last_user = {place: index for index, places in enumerate(needed) for place in places}
         records = enumerate(self.file.records({OBSERVATIONS + key for key in self.spec.obs}))
@@ -123,7 +130,26 @@ def read_session(path: Path, options: ReadOptions) -> SessionDemos:
 
     Raises DataError where it is none, or holds nothing to learn from, with the reason.
     """
-    file = SessionFile(path)
+    with _damage_told(path):
+        return _find_episodes(path, SessionFile(path))
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged message causes into a DataError that names the file."""
+    try:
+        yield
+    except (DataError, SpecError) as error:
+        if path.name in str(error):
+            raise
+        raise DataError(f"{path}: {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise DataError(f"{path} is damaged ({' '.join(repr(error).split())}); copy it again") from error
+    except (cv2.error, struct.error, AssertionError, RuntimeError) as error:
+        raise DataError(f"{path} is damaged ({type(error).__name__}); copy it again") from error
+
+
+def _find_episodes(path: Path, file: SessionFile) -> SessionDemos:
     spec = DataSpec.from_json(file.header["spec"])
     if not spec.rate_hz:
         raise DataError(f"{path}: its DataSpec has no rate_hz, so control steps have no period")
