@@ -26,7 +26,7 @@ STRAY = 5.0
 """Steps from the median beyond which an agreement with a number of another name is chance."""
 LATE, EARLY = 3.0, 0.5
 """Steps: from the first on, the delay is worth knowing; below the second, the state leads."""
-OTHERWISE, SPREADS = 2.0, 5.0
+OTHERWISE, SPREADS = 2.6, 5.0
 """Steps, and standard deviations of the episodes, by which the lag of one must differ from the usual."""
 CLEAR = 0.5
 """Correlation that an episode must reach for its lag to be known."""
