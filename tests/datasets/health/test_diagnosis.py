@@ -70,7 +70,7 @@ def test_images_alone_and_depth_beside_them(tmp_path: Path) -> None:
 
 REAL = {
     "pusht/pusht_lowdim.npz": [],
-    "adroit_door/door_human.npz": ["after 8.0 steps"],
+    "adroit_door/door_human.npz": ["action[1] after 8.0"],
     "lerobot_v3_so101_from_rosbag/lerobot_dataset_example": ["no number of the action changes"],
     "octo_bridge_rlds/tests/debug_dataset/bridge_dataset/1.0.0": ["image_3 is black or uniform"],
 }
