@@ -15,6 +15,9 @@ from imitate.datasets.stored_array import StoredArray
 from imitate.errors import DataError
 from imitate.types import ArraySpec
 
+Task = tuple[int, list[int], list[int]]
+"""A chunk, images within it, and their places in the result."""
+
 PER_TASK = 16
 """Images that a thread takes at a time: enough to outweigh handing them over."""
 
@@ -42,7 +45,11 @@ class ImageArray(StoredArray):
         unique, first, inverse = np.unique(self._within(rows), return_index=True, return_inverse=True)
         tasks = _tasks(unique, first, self.chunk_rows)
         threads = _threads() if len(tasks) > 1 else None
-        for _ in (threads.map if threads else map)(lambda task: self._read(*task, out), tasks):
+
+        def read(task: Task) -> None:
+            self._read(*task, out)
+
+        for _ in (threads.map if threads else map)(read, tasks):
             pass
         again = np.flatnonzero(first[inverse] != np.arange(len(rows)))
         for copy in again:
@@ -63,7 +70,7 @@ class ImageArray(StoredArray):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {len(self)} in {self._where}")
         return rows
 
-    def _read(self, number: int, within: Sequence[int], places: Sequence[int], out: np.ndarray) -> None:
+    def _read(self, number: int, within: list[int], places: list[int], out: np.ndarray) -> None:
         try:
             for data, place in zip(self._bytes(number, within), places, strict=True):
                 decode_into(data, out[place])
@@ -109,7 +116,7 @@ def _piece(file: FileIO, start: int, stop: int) -> bytes:
     return file.read(stop - start)
 
 
-def _tasks(rows: np.ndarray, places: np.ndarray, size: int) -> list[tuple[int, list[int], list[int]]]:
+def _tasks(rows: np.ndarray, places: np.ndarray, size: int) -> list[Task]:
     """(chunk, rows within it, places in the result) for ascending `rows`, at most PER_TASK images each."""
     numbers = rows // size
     cuts = np.flatnonzero(np.diff(numbers)) + 1

@@ -72,7 +72,7 @@ def storage_of(name: str, array: ArraySpec, wanted: Storage) -> Storage:
     return "lossless" if holds_numbers else wanted
 
 
-class ImageCodec(Codec):  # type: ignore[misc]
+class ImageCodec(Codec):
     """numcodecs codec of a whole chunk, so that zarr reads what `ImageArray` reads image by image.
 
     shape: of a chunk (rows, H, W, C). Images that a chunk does not have yet are zeros. storage: how images

@@ -117,7 +117,8 @@ class ImageConfig:
                 f"{array.shape[1]}, expected more than {RESNET_STRIDE} px, or all that it finds is in one "
                 "place: set policy.observation.image.resize, or network=vit_tiny"
             )
-        shown = visible(array.shape[:2], self.mask) if key in self.masked else None
+        size = array.shape[0], array.shape[1]
+        shown = visible(size, self.mask) if key in self.masked else None
         return ImageEncoder(self, goal_size if self.film else 0, shown)
 
     def seen(self, array: ArraySpec) -> tuple[int, int]:
