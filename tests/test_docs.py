@@ -1,9 +1,14 @@
 """Every command of README and docs runs here, in small; one that cannot says why in a comment above it:
 
 <!-- not run: needs a robot -->
+
+Files that a user would bring along are made where a comment names their format and place:
+
+<!-- sample: robomimic as low_dim.hdf5 -->
 """
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from format_samples import SAMPLES
 
 from imitate.cli.main import main
 from imitate.evaluation.statistics import wilson
@@ -89,6 +95,10 @@ def run_imitate(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_every_command_of_a_page_runs(page: Path, clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, (key, name) in enumerate(re.findall(r"<!-- sample: (\w+) as (\S+) -->", page.read_text())):
+        (made := clone.parent / f"sample_{number}").mkdir()
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(SAMPLES[key](made), name)
     for block in blocks(page.read_text()):
         if block.why_not:
             continue
