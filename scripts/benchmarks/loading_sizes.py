@@ -19,6 +19,8 @@ import matplotlib.pyplot as plt
 LOWDIM, IMAGES = (10**3, 10**4, 10**5, 10**6, 10**7), (10**3, 10**4, 10**5)
 DISTINCT = 500
 """Frames that are drawn; a store of images holds them again and again, as files of their own."""
+STATES_GIB = 0.02
+"""Room for the states of all of them, and for no camera."""
 
 Curve = list[tuple[int, float]]
 
@@ -53,7 +55,7 @@ def image_curve(folder: Path, side: int, sizes: Sequence[int], seconds: float) -
             obs = {"state": walk(rng, DISTINCT, 39), "front": images, "wrist": images}
             episode = Episode(f"walk_{len(store)}", obs, walk(rng, DISTINCT, 4))
             store.append(episode, {"front": files, "wrist": files})
-        source = loader(store.path, case.spec, case.batch_size, 0.5)
+        source = loader(store.path, case.spec, case.batch_size, STATES_GIB)
         curve.append((size, rate(source.batch, seconds)))
     store.close()
     return curve
