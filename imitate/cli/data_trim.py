@@ -49,11 +49,11 @@ class DataTrimCommand:
     def __post_init__(self) -> None:
         if self.idle and (self.start or self.end or self.ranges):
             raise ConfigError("idle=true finds out what to cut: leave out start, end and ranges")
-        if not (self.idle or self.start or self.end or self.ranges):
-            raise ConfigError("nothing to cut: add  start=…, end=…, idle=true  or ranges; see --help")
 
     def run(self, progress: Progress) -> Outcome:
         """Write the view."""
+        if not (self.idle or self.start or self.end or self.ranges):
+            raise ConfigError("nothing to cut: add  start=…, end=…, idle=true  or ranges; see --help")
         out, where = out_path(self.out), Criteria(ids=texts(self.ids))
         with open_store(self.data.path) as store:
             if self.idle:

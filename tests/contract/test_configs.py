@@ -35,7 +35,7 @@ def required(verb: str) -> tuple[str, ...]:
             compose(verb, given)
             return tuple(given)
         except ConfigError as error:
-            needed = re.match(rf"imitate {verb} needs ([\w.]+):", str(error))
+            needed = re.match(rf"imitate {verb.replace('_', ' ')} needs ([\w.]+):", str(error))
             if not needed:
                 raise
             given.append(f"{needed[1]}=somewhere.zarr")
