@@ -8,6 +8,7 @@ Files that a user would bring along are made where a comment names their format 
 """
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,7 @@ class Block:
     @property
     def commands(self) -> list[list[str]]:
         joined = self.text.replace("\\\n", " ")
-        return [line.split() for line in joined.splitlines() if line.strip() and not line.startswith("#")]
+        return [words for line in joined.splitlines() if (words := shlex.split(line, comments=True))]
 
 
 def blocks(page: str) -> list[Block]:
@@ -81,9 +82,7 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run_imitate(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    verb = words[1]
-    # A comment may follow a command.
-    words = words[1 : words.index("#")] if "#" in words else words[1:]
+    verb, words = words[1], words[1:]
     code = main([*words, *(SMALL.get(verb, []) if "--help" not in words else [])])
     said = capsys.readouterr().err
     if "is not installed: run" in said:
