@@ -7,8 +7,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from imitate.datasets.durable import WriterLock
-from imitate.datasets.episode_store import EpisodeStore
+from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.datasets.formats import PLAIN, Foreign, ReadOptions, format_of, writable
 from imitate.datasets.image_chunks import Storage
 from imitate.datasets.opening import open_store, require_exists
@@ -106,11 +108,32 @@ def export_store(store: EpisodeStore, out: str | Path, key: str, progress: Progr
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=_parent(out)) as folder:
         unfinished = Path(folder, out.name)
         left_out = chosen.write(store, unfinished, progress)
-        written = chosen.read(unfinished, PLAIN)
-        if len(written) != len(store):
-            raise DataError(f"{out}: {len(written)} episodes were written, expected {len(store)}")
+        _require_same(chosen.read(unfinished, PLAIN), store, out, progress)
         os.replace(unfinished, out)  # noqa: PTH105
     return ImportReport(out, chosen.title, len(store), store.steps, store.content_hash(), left_out)
+
+
+def _require_same(written: Foreign, store: EpisodeStore, out: Path, progress: Progress) -> None:
+    """Read everything back: the numbers are the same, and the images as many and as large.
+
+    What was not written has another way to be told; that it is not there is no mistake here.
+    """
+    if len(written) != len(store):
+        raise DataError(f"{out}: {len(written)} episodes were written, expected {len(store)}")
+    with progress.task("check", len(store), "episodes") as task:
+        for mine, theirs in zip(store.episodes(), written.episodes(), strict=True):
+            there = {**theirs.obs, ACTION: theirs.action}
+            for key, array in {**mine.obs, ACTION: mine.action}.items():
+                if key in there and not _is_same(there[key], array):
+                    raise DataError(f"{out}: {key!r} of episode {mine.id!r} is not what was to be written")
+            task.advance()
+
+
+def _is_same(found: np.ndarray, expected: np.ndarray) -> bool:
+    if found.shape != expected.shape:
+        return False
+    is_image = expected.dtype == np.uint8 and expected.ndim == 4
+    return is_image or np.allclose(found, expected, rtol=1e-6, atol=0.0, equal_nan=True)
 
 
 def _parent(out: Path) -> Path:

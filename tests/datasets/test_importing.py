@@ -1,13 +1,19 @@
 """What an import promises: what is carried over is the same, the rest is said, failures leave nothing."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import pytest
 
+from imitate.datasets import importing
+from imitate.datasets.episode_store import EpisodeStore
+from imitate.datasets.formats import writable
 from imitate.datasets.importing import import_file
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError
+from imitate.progress import Progress
 from imitate.types import Episode
 
 
@@ -35,3 +41,21 @@ def test_an_interrupted_import_leaves_nothing_and_can_be_repeated(
     (tmp_path / ".copy.zarr.importing").mkdir()  # what kill -9 leaves
     assert import_file(store.path, tmp_path / "copy.zarr").episodes == 4
     assert sorted(child.name for child in tmp_path.iterdir()) == ["copy.zarr", "demos.zarr"]
+
+
+def test_what_an_export_wrote_wrongly_is_not_kept(
+    make_store: Callable[..., DemoStore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(4)
+    right = writable("robomimic")
+
+    def wrong(given: EpisodeStore, out: Path, progress: Progress) -> tuple[str, ...]:
+        said = right.write(given, out, progress)
+        with h5py.File(out, "r+") as file:
+            file["data/demo_1/actions"][2, 1] += 0.01
+        return said
+
+    monkeypatch.setattr(importing, "writable", lambda key: replace(right, write=wrong))
+    with pytest.raises(DataError, match="'action' of episode 'demo_1' is not what was to be written"):
+        importing.export_store(store, tmp_path / "b.hdf5", "robomimic")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demos.zarr"]

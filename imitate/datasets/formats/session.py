@@ -249,6 +249,4 @@ def _recognises(path: Path) -> bool:
     return path.is_file() and holds_session(path)
 
 
-FORMAT = Format(
-    "session", "session of imitate deploy", lambda path: path.is_file() and holds_session(path), read_session
-)
+FORMAT = Format("session", "session of imitate deploy", _recognises, read_session)
