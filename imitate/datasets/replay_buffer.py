@@ -17,6 +17,7 @@ import numpy as np
 import zarr
 
 from imitate.datasets.episode_store import ACTION, EpisodeRecord, EpisodeStore
+from imitate.datasets.finite import first_unknown_step
 from imitate.datasets.image_layout import ImageLayout, image_layout
 from imitate.datasets.stored_array import StoredArray
 from imitate.datasets.zarr_chunks import require_array
@@ -81,8 +82,7 @@ class ReplayBuffer(EpisodeStore):
         """All episodes in order; raises DataError where one holds NaN or infinity."""
         for episode in super().episodes():
             for name, values in {**episode.obs, ACTION: episode.action}.items():
-                if values.dtype.kind == "f" and not np.isfinite(values).all():
-                    step = int(np.argwhere(~np.isfinite(values))[0][0])
+                if (step := first_unknown_step(values)) is not None:
                     raise DataError(
                         f"{self.path}/data/{name}: {episode.id} holds NaN or infinity at its step {step}, "
                         f"expected finite numbers"

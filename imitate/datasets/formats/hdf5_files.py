@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from imitate.datasets.finite import first_unknown_step
 from imitate.datasets.formats.hdf5_heap import require_sound_heaps
 from imitate.datasets.image_layout import ImageLayout, image_layout
 from imitate.datasets.opening import is_hdf5
@@ -124,8 +125,7 @@ def read_steps(array: h5py.Dataset, steps: int | None = None) -> np.ndarray:
     Raises SpecError for what are not numbers, or not finite ones.
     """
     values = read_numbers(array, steps)
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        row = int(np.argwhere(~np.isfinite(values))[0][0])
+    if (row := first_unknown_step(values)) is not None:
         raise SpecError(f"{array.name[1:]} holds NaN or infinity in row {row}, expected finite numbers")
     if layout := layout_of(array):
         return layout.deliver(values)

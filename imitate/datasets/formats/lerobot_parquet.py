@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from imitate.datasets.finite import first_unknown_step
 from imitate.errors import DataError, import_extra
 from imitate.types import ArraySpec
 
@@ -144,10 +145,9 @@ def damaged(path: Path, error: Exception) -> DataError:
 
 
 def _finite(values: np.ndarray, key: str, where: str) -> np.ndarray:
-    if values.dtype.kind == "f" and not (good := np.isfinite(values)).all():
-        row = int(np.argmin(good.reshape(len(values), -1).all(axis=1)))
+    if (step := first_unknown_step(values)) is not None:
         raise DataError(
-            f"{where}: {key!r} is NaN or infinite at step {row}; remove the episode from the dataset"
+            f"{where}: {key!r} is NaN or infinite at step {step}; remove the episode from the dataset"
         )
     return values
 

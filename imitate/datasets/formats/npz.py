@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from imitate.datasets.finite import first_unknown_step
 from imitate.datasets.formats import Format, ReadOptions
 from imitate.datasets.formats.npz_episodes import Layout, find_layout
 from imitate.datasets.formats.npz_file import Member, NpzFile, Rows, holds_arrays, open_npz
@@ -128,8 +129,7 @@ def _words(spec: DataSpec) -> str:
 
 def _array(rows: Rows, steps: int, index: int) -> np.ndarray:
     values = rows.read(steps)
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        step = int(np.argwhere(~np.isfinite(values.reshape(steps, -1)).all(axis=1))[0, 0])
+    if (step := first_unknown_step(values)) is not None:
         raise DataError(
             f"{rows.where} holds NaN or infinity at step {step} of episode {index}; repair that episode"
         )

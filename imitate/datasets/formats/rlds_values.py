@@ -5,6 +5,7 @@ import zlib
 
 import numpy as np
 
+from imitate.datasets.finite import first_unknown_step
 from imitate.datasets.formats.proportion import require_proportion
 from imitate.datasets.formats.rlds_features import IMAGE, TENSOR, TEXT, Feature
 from imitate.datasets.formats.rlds_images import decode_images
@@ -27,8 +28,7 @@ def step_array(values: Values, feature: Feature, steps: int, where: str) -> np.n
         return decode_images(values, feature.shape, feature.dtype, where)
     numbers = _decoded(values, feature, where) if isinstance(values, list) else values
     numbers = _typed(numbers, feature, where).reshape(steps, *(feature.shape or (1,)))
-    if numbers.dtype.kind == "f" and not np.isfinite(numbers).all():
-        step = int(np.argwhere(~np.isfinite(numbers.reshape(steps, -1)).all(axis=1))[0, 0])
+    if (step := first_unknown_step(numbers)) is not None:
         raise DataError(f"{where} holds NaN or infinity at step {step}; record or repair that episode again")
     layout = image_layout(numbers.shape[1:]) if numbers.dtype == np.uint8 else None
     return layout.deliver(numbers) if layout else numbers
