@@ -111,7 +111,7 @@ def test_told_to_end_it_comes_to_rest_and_keeps_the_result(
         _wait_for(out / "session.mcap")
         time.sleep(1.0)
         process.send_signal(number)
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=120)
     assert process.returncode == 130, error
     result = json.loads((out / "session.json").read_text())
     assert result["states"][-1]["after"] == "idle"
@@ -131,7 +131,7 @@ def test_the_space_bar_stops_and_g_goes_on(checkpoint: Path, tmp_path: Path) -> 
         os.write(ours, b"g")
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=120)
     states = json.loads((out / "session.json").read_text())["states"]
     reasons = [state["why"] for state in states]
     stopped = reasons.index("stopped at the keyboard")
