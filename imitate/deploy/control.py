@@ -89,6 +89,10 @@ class Control:
         """Who acts: policy or person."""
         return self._commander.who
 
+    def is_whole(self, now_s: float) -> bool:
+        """Whether an observation made now would not mix two of them; see Observer."""
+        return self._observer.is_whole(now_s, self.schedule.period_s)
+
     def observe(self, now_s: float) -> None:
         """Once per control step."""
         self._observer.observe(now_s, self.schedule)

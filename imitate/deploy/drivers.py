@@ -9,9 +9,13 @@ from collections.abc import Callable
 from imitate.deploy.backends.simulated import SimulatedRobot
 from imitate.deploy.clock import VirtualClock
 from imitate.deploy.control import Control
+from imitate.deploy.observer import SOON
 
 SWITCH_INTERVAL_S = 0.0005
 """How long another thread may keep Python's lock; the default of 5 ms is half a tick at 100 Hz."""
+
+POLL_S = 0.001
+"""How often the rest of an observation is looked for."""
 
 EVEN = 0.05
 """Of a tick's length: how late one may be without those after it being put off."""
@@ -61,6 +65,10 @@ def _observe_until(control: Control, stop: threading.Event) -> None:
         late_s = time.monotonic() - control.schedule.observed_s(step)
         if late_s < 0 and stop.wait(-late_s):
             return
+        given_up_s = time.monotonic() + SOON * control.schedule.period_s
+        while not control.is_whole(time.monotonic()) and time.monotonic() < given_up_s:
+            if stop.wait(POLL_S):
+                return
         control.observe(time.monotonic())
         step = max(step + 1, control.schedule.seen(time.monotonic()))
 

@@ -12,6 +12,15 @@ from imitate.deploy.robot import Robot, Snapshot
 from imitate.deploy.timings import Timings
 from imitate.history import ObservationHistory
 
+SOON = 0.2
+"""Of a control period: how long an observation waits for the rest of what others brought already."""
+
+LATE = 0.5
+"""Of a control period: a stream so far behind the newest one has not yet brought its part."""
+
+STEADY = 1.5
+"""Streams that come at least once in so many control periods are waited for."""
+
 
 class Observer:
     """`observe` is called once per control step of one attempt.
@@ -34,13 +43,31 @@ class Observer:
         self._inference, self._plan = inference, plan
         self._journal, self._timings = journal, timings
         self._history: ObservationHistory | None = None
+        self._arrived_s: dict[str, float] = {}
+        self._intervals_s: dict[str, float] = {}
         self.stale: tuple[str, ...] = ()
         self.seen_s: float | None = None
         self.pace = 1.0
 
+    def is_whole(self, now_s: float, period_s: float) -> bool:
+        """Whether nothing is just about to come that belongs to what came last.
+
+        Streams that come once per control period and together are read half from this period and half from
+        the one before where the policy looks while they come.
+        """
+        arrived_s = self._arrivals(self._robot.read())
+        newest_s = max(arrived_s.values(), default=now_s)
+        for key, at_s in arrived_s.items():
+            interval_s = self._intervals_s.get(key, np.inf)
+            is_late, due_s = at_s < newest_s - LATE * period_s, at_s + interval_s
+            if is_late and interval_s < STEADY * period_s and abs(due_s - now_s) < SOON * period_s:
+                return False
+        return True
+
     def observe(self, now_s: float, schedule: Schedule) -> None:
         """Look, remember, and ask for a chunk where the plan wants one."""
         snapshot = self._robot.read()
+        self._note(self._arrivals(snapshot))
         self._journal.observation(now_s, snapshot)
         freshness = self._guard.seeing.check(snapshot, now_s)
         self.stale, self.seen_s = freshness.stale, now_s
@@ -59,6 +86,18 @@ class Observer:
         if self._inference.is_idle() and self._plan.wants(step, lead):
             assert self._history is not None
             self._inference.ask(step, self._history.stacked(), now_s)
+
+    def _arrivals(self, snapshot: Snapshot) -> dict[str, float]:
+        """When each part of what the policy sees came; what never came is left out."""
+        seen = snapshot.observations
+        return {key: seen[key].arrived_s for key in self._predictor.spec.obs if key in seen}
+
+    def _note(self, arrived_s: Mapping[str, float]) -> None:
+        for key, at_s in arrived_s.items():
+            before_s = self._arrived_s.get(key)
+            if before_s is not None and at_s > before_s:
+                self._intervals_s[key] = at_s - before_s
+            self._arrived_s[key] = at_s
 
     def _wanted(self, snapshot: Snapshot) -> dict[str, np.ndarray]:
         """What the policy sees, in the types of its training."""

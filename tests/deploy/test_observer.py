@@ -1,0 +1,92 @@
+"""When the policy looks: not between two parts of what came together."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from imitate.deploy.observer import Observer
+from imitate.deploy.plan import Schedule
+from imitate.deploy.robot import Reading, Snapshot
+from imitate.spec import ArraySpec, DataSpec
+
+PERIOD_S = 0.1
+SPEC = DataSpec({"arm": ArraySpec((1,)), "cube": ArraySpec((1,))}, ArraySpec((1,)), 1 / PERIOD_S)
+
+
+class Streams:
+    """An observer of two streams, whose last arrivals are set by hand."""
+
+    def __init__(self) -> None:
+        self.arrived_s: dict[str, float] = {}
+        unfit = SimpleNamespace(stale=("nothing is acted on",), fault=None)
+        guard: Any = SimpleNamespace(seeing=SimpleNamespace(check=lambda *_: unfit))
+        journal: Any = SimpleNamespace(observation=lambda *_: None)
+        nothing: Any = None
+        robot: Any = SimpleNamespace(read=self.read)
+        predictor: Any = SimpleNamespace(spec=SPEC)
+        self.observer = Observer(robot, predictor, guard, nothing, nothing, journal, nothing)
+
+    def read(self) -> Snapshot:
+        return Snapshot({key: Reading(np.zeros(1), at) for key, at in self.arrived_s.items()}, {})
+
+    def came(self, **arrived_s: float) -> None:
+        self.arrived_s |= arrived_s
+
+    def observe(self, now_s: float) -> None:
+        self.observer.observe(now_s, Schedule(0.0, PERIOD_S, 0.0))
+
+    def is_whole(self, now_s: float) -> bool:
+        return self.observer.is_whole(now_s, PERIOD_S)
+
+
+def steady(arm_s: float = 0.1, cube_s: float = 0.1) -> Streams:
+    """Both have come at these intervals until just before 10 s."""
+    streams = Streams()
+    for back in (2, 1, 0):
+        streams.came(arm=9.999 - back * arm_s, cube=9.999 - back * cube_s)
+        streams.observe(10.0)
+    return streams
+
+
+def test_half_of_what_comes_together_is_not_looked_at() -> None:
+    streams = steady()
+    assert streams.is_whole(10.0)
+    streams.came(arm=10.099)
+    assert not streams.is_whole(10.1)
+    streams.came(cube=10.101)
+    assert streams.is_whole(10.102)
+
+
+def test_a_stream_that_comes_rarely_is_not_waited_for() -> None:
+    streams = steady(cube_s=1.0)
+    streams.came(arm=10.099)
+    assert streams.is_whole(10.1)
+
+
+def test_what_is_long_overdue_is_not_waited_for() -> None:
+    streams = steady()
+    streams.came(arm=10.099)
+    assert not streams.is_whole(10.11)
+    assert streams.is_whole(10.13)
+
+
+def test_fast_streams_are_always_whole() -> None:
+    streams = steady(arm_s=0.01, cube_s=0.01)
+    streams.came(arm=10.009)
+    assert streams.is_whole(10.01)
+
+
+def test_a_camera_between_two_of_its_pictures_is_not_waited_for() -> None:
+    streams = steady(arm_s=0.01)
+    streams.came(arm=10.059)
+    assert streams.is_whole(10.06)
+    streams.came(arm=10.089)
+    assert not streams.is_whole(10.09)
+
+
+def test_before_anything_is_known_nothing_is_waited_for() -> None:
+    streams = Streams()
+    assert streams.is_whole(10.0)
+    streams.came(arm=9.9, cube=9.7)
+    assert streams.is_whole(10.0)
