@@ -7,7 +7,6 @@ import statistics
 import threading
 from collections import deque
 from collections.abc import Callable
-from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -75,5 +74,5 @@ def standing(state: State, who: Who, timings: Timings, interventions: int) -> st
 
 
 def _newest(values: deque[float]) -> list[float]:
-    """The newest first. One call that no other thread can interrupt half way."""
-    return list(islice(reversed(values), RECENT))
+    """The newest first. Place by place, for iterating fails where another thread appends meanwhile."""
+    return [values[-1 - back] for back in range(min(RECENT, len(values)))]
