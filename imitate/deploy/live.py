@@ -5,7 +5,6 @@ A thread of its own looks four times a second: the control loop is asked nothing
 
 import statistics
 import threading
-from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -64,15 +63,10 @@ def standing(state: State, who: Who, timings: Timings, interventions: int) -> st
     parts = [f"{state} ({who})" if state is State.RUNNING else str(state).upper(), f"gate {interventions}"]
     if timings.late_s:
         parts.append(f"late {timings.counts['missed ticks']}/{timings.counts['ticks']}")
-    recent = _newest(timings.latency_s)
+    recent = timings.latency_s.newest(RECENT)
     if recent:
         median_ms, last_ms = 1000 * statistics.median(recent), 1000 * recent[0]
         parts.append(f"latency {last_ms:.0f} ms, median {median_ms:.0f}")
     if timings.age_s:
         parts.append(f"age {1000 * timings.age_s[-1]:.0f} ms")
     return "  ".join(parts)
-
-
-def _newest(values: deque[float]) -> list[float]:
-    """The newest first. Place by place, for iterating fails where another thread appends meanwhile."""
-    return [values[-1 - back] for back in range(min(RECENT, len(values)))]

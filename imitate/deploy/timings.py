@@ -23,6 +23,10 @@ class Times(deque[float]):
         super().append(value)
         self._fresh.append(value)
 
+    def newest(self, count: int) -> list[float]:
+        """The last `count`, the newest first; read place by place, for others add to them meanwhile."""
+        return [self[-1 - back] for back in range(min(count, len(self)))]
+
     def take_fresh(self) -> list[float]:
         """Those that came since this was last asked."""
         fresh, self._fresh = self._fresh, []
@@ -54,7 +58,7 @@ class Timings:
 
     def recent_latency_s(self) -> float:
         """The longest of the last ten latencies, 0 before there was one (as in arXiv 2506.07339)."""
-        return max(list(self.latency_s)[-10:], default=0.0)
+        return max(self.latency_s.newest(10), default=0.0)
 
     def take_fresh(self) -> dict[str, list[float]]:
         """All times in ms that came since this was last asked, to the microsecond."""
