@@ -17,6 +17,7 @@ from imitate.datasets.opening import open_store, require_exists
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError
 from imitate.progress import SILENT, Progress
+from imitate.types import Episode
 
 OURS = "imitate"
 """The key of our own format, which is not written by a Format."""
@@ -120,13 +121,23 @@ def _require_same(written: Foreign, store: EpisodeStore, out: Path, progress: Pr
     """
     if len(written) != len(store):
         raise DataError(f"{out}: {len(written)} episodes were written, expected {len(store)}")
+    by_id = {store.record(index).id: index for index in range(len(store))}
     with progress.task("check", len(store), "episodes") as task:
-        for mine, theirs in zip(store.episodes(), written.episodes(), strict=True):
-            there = {**theirs.obs, ACTION: theirs.action}
-            for key, array in {**mine.obs, ACTION: mine.action}.items():
-                if key in there and not _is_same(there[key], array):
-                    raise DataError(f"{out}: {key!r} of episode {mine.id!r} is not what was to be written")
+        for number, theirs in enumerate(written.episodes()):
+            # Formats number their episodes, or sort them by name.
+            wrong = _difference(theirs, store.episode(number))
+            if wrong and by_id.get(theirs.id, number) != number:
+                wrong = _difference(theirs, store.episode(by_id[theirs.id]))
+            if wrong:
+                raise DataError(f"{out}: {wrong!r} of episode {theirs.id!r} is not what was to be written")
             task.advance()
+
+
+def _difference(found: Episode, expected: Episode) -> str | None:
+    """The name of an array that is not the same; None where all are that were written."""
+    there = {**found.obs, ACTION: found.action}
+    arrays = {**expected.obs, ACTION: expected.action}
+    return next((key for key, a in arrays.items() if key in there and not _is_same(there[key], a)), None)
 
 
 def _is_same(found: np.ndarray, expected: np.ndarray) -> bool:
