@@ -1,7 +1,7 @@
 """Recorded robot logs become demonstrations: what was seen and done at each step, by a topics file."""
 
-import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,18 +31,13 @@ from written_bags import (
     write_bag,
 )
 
-from imitate.datasets.formats import PLAIN, ReadOptions, format_of
+from imitate.datasets.formats import ReadOptions, format_of
 from imitate.datasets.formats.bag import FORMAT, BagDemos, read_bag
 from imitate.datasets.importing import import_file
 from imitate.datasets.store import DemoStore
 from imitate.datasets.timing import KEY
 from imitate.errors import ConfigError, DataError
 from imitate.types import Episode
-
-PLOTJUGGLER = Path(__file__).resolve().parents[4] / "shared/data/plotjuggler_bags/datasamples"
-needs_data = pytest.mark.skipif(
-    not PLOTJUGGLER.is_dir(), reason="../shared/data/plotjuggler_bags is not there"
-)
 
 
 def read(bag: Path, topics: str) -> BagDemos:
@@ -465,17 +460,17 @@ def test_what_the_log_does_not_hold_is_named(wrong: str, tmp_path: Path) -> None
     assert "\n" not in str(caught.value)
 
 
-def test_a_clock_that_was_set_back_is_refused(tmp_path: Path) -> None:
+def stamped(clock: Callable[[float], float]) -> list[Said]:
+    """Commands in order, and joints whose stamps are what `clock` makes of the time in s."""
     said = [item for item in ramp(20) if item.type != JOINTS]
-    said += [
-        Said(
-            "/joint_states",
-            JOINTS,
-            t / 10,
-            {"header": header(t / 10 if t < 10 else t / 10 - 60), "name": ["a"], "position": [1.0]},
-        )
-        for t in range(20)
-    ]
+    for at_s in (t / 10 for t in range(20)):
+        message = {"header": header(clock(at_s)), "name": ["a"], "position": [1.0]}
+        said.append(Said("/joint_states", JOINTS, at_s, message))
+    return said
+
+
+def test_a_clock_that_was_set_back_is_refused(tmp_path: Path) -> None:
+    said = stamped(lambda at_s: at_s if at_s < 1.0 else at_s - 60)
     bag = write_bag(tmp_path / "log.bag", said)
     topics = "rate_hz: 10\nobservations: {x: {topic: /joint_states}}\naction: {topic: /commands}\n"
     with pytest.raises(DataError, match=r"goes back by 59\.9.* s at message 10.*clock: receive"):
@@ -485,44 +480,6 @@ def test_a_clock_that_was_set_back_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_clock_for_all_is_asked_for(tmp_path: Path) -> None:
-    said = [item for item in ramp(20) if item.type != JOINTS]
-    said += [
-        Said(
-            "/joint_states",
-            JOINTS,
-            t / 10,
-            {"header": header(t / 10 - 9000), "name": ["a"], "position": [1.0]},
-        )
-        for t in range(20)
-    ]
+    said = stamped(lambda at_s: at_s - 9000)
     with pytest.raises(DataError, match=r"at no two steps in a row has everything a value.*one clock"):
         read(write_bag(tmp_path / "log.bag", said), RAMP.replace(", names: [shoulder, elbow]", ""))
-
-
-@needs_data
-def test_real_logs_of_plotjuggler(tmp_path: Path) -> None:
-    topics = tmp_path / "joints.yaml"
-    topics.write_text(
-        "rate_hz: 30\n"
-        "observations: {state: {topic: /fake_joints_state, names: [joint_5, joint_0], units: rad}}\n"
-        "action: {topic: /fake_joints_state, ahead_steps: 1}\n"
-    )
-    report = import_file(
-        PLOTJUGGLER / "fake_joint_state.bag", tmp_path / "a.zarr", options=ReadOptions(topics)
-    )
-    assert (report.episodes, report.steps) == (1, 81)
-    topics.write_text(
-        "rate_hz: 20\nobservations:\n  pose: {topic: /pose, sample: slerp}\n"
-        "  gyro: {topic: /imu, field: angular_velocity}\n  battery: {topic: /battery, field: voltage}\n"
-        "action: {topic: /pose, field: pose.position, ahead_steps: 1}\n"
-    )
-    report = import_file(PLOTJUGGLER / "rosbag2_test", tmp_path / "b.zarr", options=ReadOptions(topics))
-    assert (report.episodes, report.steps) == (1, 1251)
-    store = DemoStore.open(report.out)
-    assert store.spec.obs["battery"].units == ("V",)
-    audit = store.metadata["rate_audit"]["topics"]["/imu"]
-    assert audit["rate_hz"] == pytest.approx(25.0, abs=0.01)
-    json.dumps(store.metadata)
-    alone = ReadOptions(topics)
-    assert len(read_bag(PLOTJUGGLER / "rosbag2_test" / "rosbag2_test_0.db3", alone)) == 1
-    assert PLAIN.topics is None
