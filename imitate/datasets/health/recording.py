@@ -11,6 +11,7 @@ from imitate.datasets.episode_store import ACTION, EpisodeStore, arrays_digest
 from imitate.datasets.health.film import Film, film
 from imitate.datasets.quality.features import standardize
 from imitate.datasets.quality.idle import step_speeds, still_threshold
+from imitate.datasets.quality.ranges import declared_limit
 from imitate.datasets.timing import KEY
 from imitate.types import ArraySpec, DataSpec, Episode
 
@@ -195,12 +196,8 @@ def _columns(key: str, array: ArraySpec) -> list[Column]:
             array.names[i] if array.names else "",
             array.units[i] if array.units else "",
             i in array.circular,
-            _known(array.low, i),
-            _known(array.high, i),
+            declared_limit(array.low, i),
+            declared_limit(array.high, i),
         )
         for i in range(array.size)
     ]
-
-
-def _known(limits: Sequence[float], i: int) -> float | None:
-    return float(limits[i]) if limits and np.isfinite(limits[i]) else None

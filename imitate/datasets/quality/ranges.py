@@ -80,10 +80,11 @@ def _one(column: np.ndarray, spec: ArraySpec, key: str, i: int) -> DimensionRang
         at_min=float(np.mean(column == column.min())),
         at_max=float(np.mean(column == column.max())),
         distinct=len(np.unique(column)),
-        low=_declared(spec.low, i),
-        high=_declared(spec.high, i),
+        low=declared_limit(spec.low, i),
+        high=declared_limit(spec.high, i),
     )
 
 
-def _declared(limits: Sequence[float], i: int) -> float | None:
+def declared_limit(limits: Sequence[float], i: int) -> float | None:
+    """The declared limit of element `i`; None where nobody declared one, or one without end."""
     return float(limits[i]) if limits and np.isfinite(limits[i]) else None
