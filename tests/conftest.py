@@ -2,8 +2,11 @@
 
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent / "stand_ins"))
@@ -16,3 +19,12 @@ settings.load_profile("imitate")
 # Ctrl-C need commands that hear it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One headless browser for the tests of a file."""
+    from browser import Browser
+
+    with Browser() as opened:
+        yield opened

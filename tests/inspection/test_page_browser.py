@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import Browser, executable
+from browser import Browser, check_quiet, executable
 
 from imitate.datasets.store import DemoStore
 from imitate.inspection.gallery import Gallery
@@ -52,18 +52,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as opened:
-        yield opened
-
-
 @pytest.fixture
 def page(browser: Browser, path: Path) -> Iterator[Browser]:
     browser.open(path)
     yield browser
-    assert browser.messages == []
-    assert all(address.startswith(("file:", "data:")) for address in browser.requests)
+    check_quiet(browser)
 
 
 def test_action_and_state_of_one_name_are_drawn_together(page: Browser) -> None:

@@ -1,11 +1,10 @@
 """Both pages in a real browser: no error, nothing loaded from outside, videos play, phones fit."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sample_pages
-from browser import Browser, executable
+from browser import Browser, check_quiet, executable
 
 from imitate.curation.report import write_report
 from imitate.evaluation.page import write_experiment_page
@@ -37,17 +36,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     episodes = [sample_pages.episode(i, 20 + i, style="fast" if i % 2 else "slow") for i in range(8)]
     return write_report(sample_pages.store(folder / "d.zarr", episodes), folder / "report.html").page
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as opened:
-        yield opened
-
-
-def check_quiet(browser: Browser) -> None:
-    assert browser.messages == []
-    assert all(address.startswith(("file:", "data:")) for address in browser.requests)
 
 
 def test_experiment_is_quiet_and_its_videos_play(browser: Browser, experiment: Path) -> None:

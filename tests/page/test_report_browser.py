@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sample_pages
-from browser import Browser, executable
+from browser import Browser, check_quiet, executable
 from judged_sets import judged
 
 from imitate.curation.report_page import report_page
@@ -37,18 +37,11 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return page
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as opened:
-        yield opened
-
-
 @pytest.fixture
 def page(browser: Browser, report: Path) -> Iterator[Browser]:
     browser.open(report)
     yield browser
-    assert browser.messages == []
-    assert all(address.startswith(("file:", "data:")) for address in browser.requests)
+    check_quiet(browser)
 
 
 def reload(browser: Browser) -> None:

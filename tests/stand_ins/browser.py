@@ -105,3 +105,9 @@ class Browser:
             self.messages.append(str(about["exceptionDetails"]))
         elif method == "Runtime.consoleAPICalled":
             self.messages.append(str(about["args"]))
+
+
+def check_quiet(browser: Browser) -> None:
+    """The page complained of nothing, and loaded nothing but itself."""
+    assert browser.messages == []
+    assert all(address.startswith(("file:", "data:")) for address in browser.requests)

@@ -24,12 +24,6 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_session_page(plant(tmp_path_factory.mktemp("sessions") / "first", rule="<b>speed"))
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with Browser() as opened:
-        yield opened
-
-
 @pytest.fixture
 def page(browser: Browser, session: Path) -> Iterator[Browser]:
     browser.evaluate("history.replaceState(null, '', '#')") if browser.requests else None
