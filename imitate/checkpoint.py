@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from imitate import __version__
+from imitate.datasets.used_seeds import UsedSeeds
 from imitate.env import EnvConfig
 from imitate.errors import CheckpointError, ConfigError, SpecError
 from imitate.normalize import VectorNormalizer
@@ -43,8 +44,9 @@ class CheckpointInfo:
 
     policy and env are parts in their JSON form (see imitate.parts), env None where training knew none.
     normalizers gives the mode of every vector normaliser by module name. data_hash is the content hash of
-    the demonstrations. `training` is where the run stood, for resuming it. commit is that of imitate's own
-    checkout, None where it was installed otherwise.
+    the demonstrations, used_seeds the starts that the policy has met, None where the file does not say.
+    `training` is where the run stood, for resuming it. commit is that of imitate's own checkout, None where
+    it was installed otherwise.
     """
 
     policy: Mapping[str, Any]
@@ -59,6 +61,7 @@ class CheckpointInfo:
     training: Mapping[str, Any] = field(default_factory=dict)
     commit: str | None = None
     imitate: str = __version__
+    used_seeds: tuple[UsedSeeds, ...] | None = None
 
     def env_config(self) -> EnvConfig | None:
         """The environment that the policy was trained for; raises ConfigError where it is not known here."""
@@ -76,6 +79,8 @@ class CheckpointInfo:
             "spec": DataSpec.from_json(value["spec"]),
             "horizons": Horizons(**value["horizons"]),
         }
+        if (used := value.get("used_seeds")) is not None:
+            known["used_seeds"] = tuple(UsedSeeds.from_json(one) for one in used)
         return cls(**known)
 
 
@@ -98,6 +103,7 @@ def describe(
     step: int,
     metrics: Mapping[str, float],
     training: Mapping[str, Any],
+    used_seeds: tuple[UsedSeeds, ...] | None = None,
 ) -> CheckpointInfo:
     """The information to save with `policy`, which was built from `config`."""
     return CheckpointInfo(
@@ -112,6 +118,7 @@ def describe(
         metrics=dict(metrics),
         training=dict(training),
         commit=commit(),
+        used_seeds=used_seeds,
     )
 
 

@@ -19,9 +19,11 @@ from imitate.errors import ConfigError, nearest
 from imitate.parts import TARGET, from_json
 
 CONFIG_MODULE = "imitate.configs"
-OPEN_KEYS = {"rollout": "policy"}
+OPEN_KEYS = {"rollout": "policy", "stress": "policy"}
 """Keys of a command under which anything may stand: what fits, another file (a checkpoint) says."""
-FILE_KEYS = {"deploy": "policy", "robot_check": "policy"}
+FREE_KEY = "env.kwargs"
+"""A key of any command under which anything may stand: what fits, the environment that is named says."""
+FILE_KEYS = {"deploy": "policy", "serve": "policy", "robot_check": "policy"}
 """Keys of a command that name a file, though a configuration group has the same name."""
 
 
@@ -91,7 +93,8 @@ def _in_hydras_words(verb: str, override: str) -> str:
     key, _, value = override.partition("=")
     if "=" in value and value[0] not in "\"'[{":
         override = '{}="{}"'.format(key, value.replace('"', '\\"'))
-    if verb in OPEN_KEYS and key.startswith(f"{OPEN_KEYS[verb]}."):
+    opened = (OPEN_KEYS[verb],) if verb in OPEN_KEYS else ()
+    if key == FREE_KEY or key.startswith((f"{FREE_KEY}.", *(f"{name}." for name in opened))):
         return f"++{override}"
     return f"~{key}" if value == "null" and options(key) else override
 

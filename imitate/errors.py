@@ -8,6 +8,7 @@ ImitateError
  ├─ BundleError        an exported policy is missing, damaged or does not fit
  ├─ EnvError           an environment cannot be made or was misused
  ├─ RobotError         a robot cannot be reached, or is not what it is said to be
+ ├─ ServerError        a policy server cannot be reached, refuses, or is told nonsense
  ├─ TrainingError      training cannot go on (a NaN loss, say)
  └─ MissingExtraError  an optional dependency is not installed
 """
@@ -20,6 +21,10 @@ from types import ModuleType
 
 class ImitateError(Exception):
     """Base of every error that a user can cause and mend; its text is one line that says how."""
+
+    def __init__(self, *args: object) -> None:
+        # Names in files of others, and what libraries say of them, may hold line breaks.
+        super().__init__(*(" ".join(arg.splitlines()) if isinstance(arg, str) else arg for arg in args))
 
 
 class ConfigError(ImitateError):
@@ -48,6 +53,10 @@ class EnvError(ImitateError):
 
 class RobotError(ImitateError):
     """A robot cannot be reached or is not as described; the text names what is missing and where."""
+
+
+class ServerError(ImitateError):
+    """A policy server cannot be reached, turned somebody away, or was told what it cannot answer."""
 
 
 class TrainingError(ImitateError):

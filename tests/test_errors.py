@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imitate import errors
-from imitate.errors import ImitateError, MissingExtraError, import_extra, nearest
+from imitate.errors import DataError, ImitateError, MissingExtraError, import_extra, nearest
 
 
 def test_every_error_is_an_imitate_error() -> None:
     classes = [value for value in vars(errors).values() if isinstance(value, type)]
     raised = [cls for cls in classes if issubclass(cls, Exception)]
-    assert len(raised) == 10 and all(issubclass(cls, ImitateError) for cls in raised)
+    assert len(raised) == 11 and all(issubclass(cls, ImitateError) for cls in raised)
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
@@ -38,3 +38,7 @@ def test_what_is_installed_is_imported_and_our_own_faults_are_not_hidden() -> No
     assert import_extra("json", "none").dumps([]) == "[]"
     with pytest.raises(ModuleNotFoundError, match=r"imitate\.nowhere"):
         import_extra("imitate.nowhere", "none")
+
+
+def test_line_breaks_in_what_others_named_do_not_make_several_lines() -> None:
+    assert str(DataError("a\nb.parquet is\r\nmissing")) == "a b.parquet is missing"

@@ -15,6 +15,7 @@ Keys:
     train.max_steps
     train.batch_size, train.seed, train.device, train.precision, train.compile
     train.evaluations   how many times, evenly over the run, to roll out; 0: never;  train.eval_episodes
+    train.checkpoints   how many times, evenly over the run, to keep the weights; 0: only best and last
     train.validations   how many times to log loss and action error on held-out episodes
     train.wandb         project at Weights & Biases to log to
     out                 the folder of the run

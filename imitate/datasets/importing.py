@@ -1,6 +1,7 @@
 """Bringing foreign demonstrations into a store of our own: recognised by content, checked after writing."""
 
 import dataclasses
+import glob
 import os
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from imitate.datasets.durable import WriterLock
 from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.datasets.formats import PLAIN, Foreign, ReadOptions, format_of, writable
 from imitate.datasets.image_chunks import Storage
+from imitate.datasets.importable import may_be_store, unknown
 from imitate.datasets.opening import open_store, require_exists
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError
@@ -80,6 +82,9 @@ def _import(
     """Write a store of our own; gives its steps, its content hash, and the images that became JPEG."""
     unfinished = out.with_name(f".{out.name}.importing")
     _remove_stale(unfinished)
+    # What a killed import left of a store that it was just about to begin; see DemoStore.create.
+    for begun in out.parent.glob(f".{glob.escape(unfinished.name)}.*"):
+        shutil.rmtree(begun, ignore_errors=True)
     try:
         changed = _write(foreign, unfinished, progress, storage)
         found = _verify(unfinished, len(foreign), progress)
@@ -94,7 +99,9 @@ def read_foreign(src: Path, options: ReadOptions = PLAIN) -> tuple[Foreign, str]
     """The demonstrations at `src`, whatever their format, and its title; raises DataError where none fits."""
     require_exists(src)
     found = format_of(src)
-    # What no format recognises, opening a store explains.
+    if found is None and not may_be_store(src):
+        raise unknown(src)
+    # What is wrong with a store that no format recognises, opening it explains.
     return (found.read(src, options), found.title) if found else (open_store(src), "imitate store")
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imitate.alignment import Alignment
+from imitate.datasets.aligned_rows import aligned
 from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.datasets.keep_list import Selection, everything, read_keep_list
 from imitate.datasets.mixture_loading import (
@@ -23,6 +25,7 @@ from imitate.datasets.mixture_loading import (
 )
 from imitate.datasets.opening import open_store
 from imitate.datasets.rows import Rows, open_rows
+from imitate.datasets.used_seeds import UsedSeeds, seeds_of
 from imitate.datasets.windows import Windows, WindowSampler
 from imitate.errors import ConfigError, DataError, nearest
 from imitate.normalize import Statistics
@@ -44,8 +47,9 @@ class DataConfig:
     val_fraction: share of the episodes kept for validation, at least one where it is not 0. split_seed:
     which ones. weighting: how the weights of a keep-list act, on the "loss" of a window or on how often it is
     drawn ("sampling"). mirror: train on the mirror image of a random half of the windows, where the
-    environment has such a symmetry. memory_gib: arrays are held in memory as far as they fit into this; the
-    rest is read from disk batch by batch.
+    environment has such a symmetry. align: move each demonstration so that it ends exactly at the goal, where
+    the environment says how. memory_gib: rows are held in memory, decoded, as far as they fit into
+    this; the rest is read from disk batch by batch.
     """
 
     path: str
@@ -55,6 +59,7 @@ class DataConfig:
     split_seed: int = 0
     weighting: Weighting = "loss"
     mirror: bool = False
+    align: bool = False
     memory_gib: float = 4.0
 
     def __post_init__(self) -> None:
@@ -260,6 +265,7 @@ class TrainingData:
     data_hash: str
     train_episodes: tuple[int, ...]
     val_episodes: tuple[int, ...]
+    used_seeds: tuple[UsedSeeds, ...] = ()
 
     def with_outcome(self) -> "TrainingData":
         """The same data with loaders that also tell what came of the actions."""
@@ -274,12 +280,14 @@ def prepare(
     batch_size: int,
     seed: int,
     mirror: Mirror | None = None,
+    alignment: Alignment | None = None,
 ) -> TrainingData:
     """Open, check, split and measure the data of `config`, and make its loaders.
 
     `expected` is the environment's spec: it names the observations to use and fills in what the data does
-    not say; `mirror` is its symmetry. Raises SpecError where the two disagree, DataError for unusable data,
-    ConfigError where data.mirror asks for a symmetry that is not there.
+    not say; `mirror` is its symmetry, and `alignment` how its demonstrations may be moved. Raises SpecError
+    where the two disagree, DataError for unusable data, ConfigError where data.mirror or data.align asks for
+    what the environment does not have.
     """
     store = open_store(config.path)
     spec = _used_spec(store, config, expected)
@@ -300,6 +308,10 @@ def prepare(
     states = [name for name in names if name == ACTION or not spec.obs[name].is_image]
     statistics, own = statistics_of(store, states, train)
     rows = brought_together(open_rows(store, names, config.memory_gib), store, own)
+    if config.align:
+        if alignment is None:
+            raise ConfigError("data.align is true, but the environment knows no alignment: set it to false")
+        rows = aligned(rows, store, alignment, spec.action)
     facts = EpisodeFacts.of(store, chosen.weights)
 
     def loader(episodes: list[int]) -> WindowLoader:
@@ -316,6 +328,7 @@ def prepare(
         data_hash=data_hash,
         train_episodes=tuple(train),
         val_episodes=tuple(validation),
+        used_seeds=seeds_of(store, [*train, *validation]),
     )
 
 

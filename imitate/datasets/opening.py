@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from imitate.datasets.episode_store import EpisodeStore
+from imitate.datasets.mcap_records import is_mcap
 from imitate.datasets.mixture import Mixture
 from imitate.datasets.mixture_file import is_mixture
 from imitate.datasets.replay_buffer import ReplayBuffer
-from imitate.datasets.session_file import is_mcap
 from imitate.datasets.store import ATTRIBUTE, DemoStore
 from imitate.datasets.views.view import View
 from imitate.datasets.views.view_file import is_view
@@ -42,7 +42,8 @@ def _open(path: Path, within: tuple[Path, ...]) -> EpisodeStore:
     if zipfile.is_zipfile(path) or path.suffix == ".zip":
         return ReplayBuffer.open(path)
     raise DataError(
-        f"{path} is neither a zarr folder nor a .zarr.zip; see docs/datasets.md for what can be read"
+        f"{path} is neither a zarr folder nor a .zarr.zip; if it is in a format of docs/formats.md, run  "
+        f"imitate import src={path} out=demos.zarr  first"
     )
 
 

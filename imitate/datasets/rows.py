@@ -1,4 +1,4 @@
-"""Where a loader takes rows from: memory where an array fits, the store's chunks where it does not."""
+"""Where a loader takes rows from: memory as far as an array fits, the store's chunks beyond."""
 
 from typing import Protocol
 
@@ -51,14 +51,45 @@ class StoredRows:
         return taken.view(*rows.shape, *shape[1:])
 
 
+class PartlyHeldRows:
+    """An array whose first rows are held in memory, and the others left on disk.
+
+    Training visits all rows equally often in random order, so no choice of rows to hold is better.
+    """
+
+    def __init__(self, values: Tensor, array: StoredArray) -> None:
+        self._values, self._stored = values, StoredRows(array)
+
+    def take(self, rows: np.ndarray) -> Tensor:
+        """Gather (B, T) -> (B, T, …)."""
+        flat = rows.reshape(-1)
+        is_held = torch.from_numpy(flat < len(self._values))
+        pinned = self._values.dtype == torch.uint8 and torch.cuda.is_available()
+        shape = (len(flat), *self._values.shape[1:])
+        taken = torch.empty(shape, dtype=self._values.dtype, pin_memory=pinned)
+        taken[is_held] = self._values[torch.from_numpy(flat)[is_held]]
+        if not is_held.all():
+            taken[~is_held] = self._stored.take(flat[~is_held.numpy()])
+        return taken.view(*rows.shape, *shape[1:])
+
+
 def open_rows(store: EpisodeStore, names: list[str], memory_gib: float) -> dict[str, Rows]:
-    """Rows of the arrays `names`, the smallest ones in memory as long as all those fit `memory_gib`."""
+    """Rows of the arrays `names`: the smallest ones in memory, and of the first that does not fit a part."""
     left = memory_gib * 2**30
     rows: dict[str, Rows] = {}
     for array, name in sorted(((store.array(name), name) for name in names), key=lambda p: p[0].nbytes):
-        left -= _loaded_bytes(array)
-        rows[name] = MemoryRows(_load(array)) if left >= 0 else StoredRows(array)
+        held = len(array) if _loaded_bytes(array) <= left else int(left / _loaded_bytes(array) * len(array))
+        left -= _loaded_bytes(array) * held / max(1, len(array))
+        rows[name] = _rows(array, held)
     return rows
+
+
+def _rows(array: StoredArray, held: int) -> Rows:
+    """Rows of `array`, of which the first `held` are in memory."""
+    if held == 0 and len(array):
+        return StoredRows(array)
+    values = _load(array, held)
+    return MemoryRows(values) if held == len(array) else PartlyHeldRows(values, array)
 
 
 def as_tensor(values: np.ndarray) -> Tensor:
@@ -71,11 +102,13 @@ def _loaded_bytes(array: StoredArray) -> int:
     return array.nbytes // array.dtype.itemsize * (1 if array.dtype == np.uint8 else 4)
 
 
-def _load(array: StoredArray) -> Tensor:
-    """Read everything block by block, so that no second copy of a large array is ever needed."""
-    loaded = torch.empty(array.shape, dtype=torch.uint8 if array.dtype == np.uint8 else torch.float32)
+def _load(array: StoredArray, held: int) -> Tensor:
+    """Read the first `held` rows block by block, so that no second copy of a large array is ever needed."""
+    dtype = torch.uint8 if array.dtype == np.uint8 else torch.float32
+    loaded = torch.empty((held, *array.shape[1:]), dtype=dtype)
     for start, stop in blocks(array):
-        loaded[start:stop] = as_tensor(array[start:stop])
+        if start < held:
+            loaded[start:stop] = as_tensor(array[start : min(stop, held)])
     return loaded
 
 

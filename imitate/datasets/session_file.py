@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from imitate.datasets.session_format import FORMAT, IMAGE, JOINTS, MAGIC, METADATA, POSE, VECTOR
+from imitate.datasets.camera_pictures import compressed_picture
+from imitate.datasets.mcap_records import is_mcap, mcap_records
+from imitate.datasets.session_format import FORMAT, IMAGE, JOINTS, METADATA, POSE, VECTOR
 from imitate.errors import DataError, import_extra
 
 
@@ -43,9 +44,8 @@ class SessionFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.truncated = False
-        """Whether the end is missing; known once the records were read."""
-        self._stream_reader = import_extra("mcap.stream_reader", "ros")
+        self.damage = ""
+        """In words, why what follows is missing; known once the records were read, "" where nothing is."""
         self._records = import_extra("mcap.records", "ros")
         try:
             self.header = self._read_header()
@@ -53,6 +53,11 @@ class SessionFile:
             self._offset_ns = int(clock["wall_ns"]) - int(clock["monotonic_ns"])
         except (LookupError, TypeError, ValueError, RecursionError) as error:
             raise DataError(f"{self.path}: the header of the session is damaged ({error!r})") from error
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the end is missing."""
+        return bool(self.damage)
 
     def records(self, topics: Collection[str] | None = None) -> Iterator[Record]:
         """All messages, or those of `topics`, in the order in which they were written."""
@@ -93,23 +98,12 @@ class SessionFile:
 
     def _everything(self) -> Iterator[Any]:
         """The records of the file, up to where it ends or is damaged."""
-        with self.path.open("rb") as file:
-            records = self._stream_reader.StreamReader(file, validate_crcs=True).records
-            while True:
-                try:
-                    record = next(records)
-                except StopIteration:
-                    return
-                except Exception:  # What half a record raises differs by record: mcap's, struct's, zstd's.
-                    self.truncated = True
-                    return
-                yield record
-
-
-def is_mcap(path: Path) -> bool:
-    """Whether the file starts as MCAP files do."""
-    with path.open("rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
+        problems: list[str] = []
+        for record in mcap_records(self.path, problems):
+            if problems:  # What follows damage belongs to no known moment of the session.
+                break
+            yield record
+        self.damage = problems[0] if problems else ""
 
 
 def holds_session(path: Path) -> bool:
@@ -132,10 +126,7 @@ def _typestore() -> Any:
 
 def _array(message: Any, type_name: str) -> np.ndarray:
     if type_name == IMAGE:
-        image = cv2.imdecode(message.data, cv2.IMREAD_COLOR)
-        if image is None:
-            raise DataError(f"a recorded image of {len(message.data)} bytes cannot be decoded")
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        return compressed_picture(message.data.tobytes())
     if type_name == POSE:
         at, turn = message.pose.position, message.pose.orientation
         return np.array([at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w])

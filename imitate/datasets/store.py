@@ -17,7 +17,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,7 +31,14 @@ from imitate.datasets.image_array import ImageArray, decode_all, encode_all
 from imitate.datasets.image_chunks import ImageCodec, Storage, storage_of
 from imitate.datasets.image_headers import JPEG_START
 from imitate.datasets.store_files import ATTRIBUTE as ATTRIBUTE
-from imitate.datasets.store_files import FORMAT, read_attributes, read_committed, require_rows
+from imitate.datasets.store_files import (
+    FORMAT,
+    bytes_of_records,
+    committed_state,
+    read_attributes,
+    read_committed,
+    require_rows,
+)
 from imitate.datasets.stored_array import StoredArray
 from imitate.errors import DataError, SpecError
 from imitate.types import DataSpec, Episode
@@ -44,11 +50,16 @@ class DemoStore(EpisodeStore):
     """Our own store, for reading and appending. One process writes at a time; any number read."""
 
     _lock: WriterLock | None = None
+    _state: tuple[int, int, bytes] | None = None
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
         self.changed: set[str] = set()
         """Names of the arrays with images that were made JPEG here, and so are no longer exactly as given."""
+        # Known from the moment the lock is taken, so that an append costs the same in a store of any size.
+        self._ids: set[str] = set()
+        self._record_bytes = 0
+        self._codecs: dict[str, ImageCodec | None] = {}
 
     @classmethod
     def create(
@@ -83,15 +94,16 @@ class DemoStore(EpisodeStore):
     def open(cls, path: str | Path) -> Self:
         """Open the store at `path`; raises DataError saying which file is missing or damaged."""
         path = Path(path)
-        described = read_attributes(path)
+        described, state = read_attributes(path), committed_state(path)
         try:
             spec = DataSpec.from_json(described["spec"])
-        except (KeyError, SpecError) as error:
+            canonical_json(spec.to_json())  # Hashes need numbers that are some.
+        except (KeyError, ValueError, TypeError, SpecError) as error:
             raise DataError(f"{path}/.zattrs: {error}; copy the store again") from error
         ends, records = read_committed(path)
         for name in _names(spec):
             require_rows(path / "data" / name, int(ends[-1]) if len(ends) else 0)
-        return cls(
+        store = cls(
             path,
             spec,
             ends,
@@ -99,6 +111,8 @@ class DemoStore(EpisodeStore):
             source=described.get("source", ""),
             metadata=described.get("metadata"),
         )
+        store._state = state
+        return store
 
     def array(self, name: str) -> StoredArray:
         """The array (N, …) of an observation or of "action"; raises DataError for an absent name."""
@@ -127,8 +141,7 @@ class DemoStore(EpisodeStore):
                 append_images(self.path / "data" / name, self.steps, images[name])
             else:
                 append_rows(self.path / "data" / name, self.steps, rows)
-        self._write_record(record)
-        self._commit(record)
+        self._commit(record, self._write_record(record))
 
     def encoded(self, index: int) -> dict[str, list[bytes]]:
         """The encoded images of episode `index`, by array, for `append` to another store."""
@@ -149,12 +162,17 @@ class DemoStore(EpisodeStore):
         if self._lock is not None:
             return
         lock = WriterLock(self.path)
-        self._ends, self._records = read_committed(self.path)
+        if committed_state(self.path) != self._state:
+            self._ends, self._records = read_committed(self.path)
+        self._ids = {record.id for record in self._records}
+        self._record_bytes = bytes_of_records(self.path, len(self._records))
         self._lock = lock
 
     def _codec(self, name: str) -> ImageCodec | None:
-        codec = self._raw_array(name).metadata.compressor  # type: ignore[union-attr]
-        return codec if isinstance(codec, ImageCodec) else None
+        if name not in self._codecs:
+            codec = self._raw_array(name).metadata.compressor  # type: ignore[union-attr]
+            self._codecs[name] = codec if isinstance(codec, ImageCodec) else None
+        return self._codecs[name]
 
     def _encoded(
         self, arrays: Mapping[str, np.ndarray], given: Mapping[str, Sequence[bytes]], episode: str
@@ -203,7 +221,7 @@ class DemoStore(EpisodeStore):
         return np.ascontiguousarray(array, dtype=spec.dtype)
 
     def _new_record(self, episode: Episode, arrays: dict[str, np.ndarray]) -> EpisodeRecord:
-        if any(record.id == episode.id for record in self._records):
+        if episode.id in self._ids:
             raise DataError(f"{self.path}: there is already an episode {episode.id!r}; give it another id")
         return EpisodeRecord(
             id=episode.id,
@@ -216,25 +234,29 @@ class DemoStore(EpisodeStore):
             digest=arrays_digest(arrays),
         )
 
-    def _write_record(self, record: EpisodeRecord) -> None:
+    def _write_record(self, record: EpisodeRecord) -> int:
+        """Write the line of the episode, which counts once it is committed; gives its size."""
         try:
-            line = canonical_json(asdict(record))
+            line = canonical_json(vars(record))
         except (TypeError, ValueError) as error:
             raise DataError(f"{self.path}: metadata of episode {record.id!r} is not JSON: {error}") from error
         with (self.path / "meta/episodes.jsonl").open("r+b") as file:
-            for _ in self._records:
-                file.readline()
-            file.seek(file.tell())
-            file.truncate()
+            file.truncate(self._record_bytes)
+            file.seek(self._record_bytes)
             file.write(line + b"\n")
             file.flush()
             os.fsync(file.fileno())
+        return len(line) + 1
 
-    def _commit(self, record: EpisodeRecord) -> None:
+    def _commit(self, record: EpisodeRecord, size: int) -> None:
+        """Make the episode count, whose line is `size` bytes long."""
         end = self.steps + record.steps
         append_rows(self.path / "meta/episode_ends", len(self), np.array([end]))
         self._ends = np.append(self._ends, end)
         self._records.append(record)
+        self._ids.add(record.id)
+        self._record_bytes += size
+        self._state = committed_state(self.path)
 
     def _open_array(self, name: str) -> zarr.Array:
         return zarr.open_array(LocalStore(self.path / "data" / name), mode="r", zarr_format=2)

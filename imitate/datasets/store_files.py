@@ -1,5 +1,6 @@
 """Reading what a store of our own says about itself, checked before anything of it is used."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,29 @@ def read_committed(path: Path) -> tuple[np.ndarray, list[EpisodeRecord]]:
     return ends.astype(np.int64), records
 
 
+def committed_state(path: Path) -> tuple[int, int, bytes]:
+    """What is another one after every append, and in another store: the header that says how many count."""
+    header = path / "meta/episode_ends/.zarray"
+    try:
+        found = header.stat()
+        return found.st_ino, found.st_mtime_ns, header.read_bytes()
+    except OSError as error:
+        raise DataError(f"{header} is missing ({error}); copy the store again") from error
+
+
+def bytes_of_records(path: Path, count: int) -> int:
+    """Size of the first `count` lines of episodes.jsonl: what lies behind them does not count."""
+    with (path / "meta/episodes.jsonl").open("rb") as file:
+        return sum(map(len, itertools.islice(file, count)))
+
+
 def _read_records(path: Path, count: int) -> list[EpisodeRecord]:
     try:
         lines = path.read_bytes().splitlines()[:count]
         if len(lines) < count:
             raise DataError(f"{path} has {len(lines)} lines, expected {count}; copy the store again")
-        return [EpisodeRecord(**json.loads(line)) for line in lines]
+        # At once takes half as long as line by line.
+        return [EpisodeRecord(**found) for found in json.loads(b"[" + b",".join(lines) + b"]")]
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); copy the store again") from error
 

@@ -16,10 +16,10 @@ KEY = "timing"
 def timing(stamps_s: np.ndarray, rate_hz: float | None = None) -> dict[str, Any]:
     """Facts about the time stamps (T,) in s of an episode's steps, as JSON values.
 
-    rate_hz: of the median interval. jitter_s: root mean square of the intervals about the nominal period (of
-    `rate_hz` where it is given, else the median). gaps: [[step, seconds], …], the steps after which more than
-    GAP_PERIODS periods passed, the longest first and at most LISTED; gap_count: of all. backwards: intervals
-    that are not positive. Empty for fewer than two stamps, or where one is not finite.
+    rate_hz: of the median interval. jitter_s: root mean square of the intervals that are no gaps about the
+    nominal period (of `rate_hz` where it is given, else the median). gaps: [[step, seconds], …], the steps
+    after which more than GAP_PERIODS periods passed, the longest first and at most LISTED; gap_count: of all.
+    backwards: intervals that are not positive. Empty for fewer than two stamps, or where one is not finite.
     """
     intervals = np.diff(np.asarray(stamps_s, np.float64))
     if not len(intervals) or not np.isfinite(intervals).all():
@@ -27,10 +27,11 @@ def timing(stamps_s: np.ndarray, rate_hz: float | None = None) -> dict[str, Any]
     median = float(np.median(intervals))
     period = 1.0 / rate_hz if rate_hz else median
     late = np.flatnonzero(intervals > GAP_PERIODS * period) if period > 0 else np.array([], int)
+    even = np.delete(intervals, late)
     longest = late[np.argsort(-intervals[late], kind="stable")][:LISTED]
     return {
-        "rate_hz": 1.0 / median if median > 0 else None,
-        "jitter_s": float(np.sqrt(np.mean((intervals - period) ** 2))),
+        "rate_hz": 1.0 / median if median >= np.finfo(np.float64).tiny else None,
+        "jitter_s": float(np.sqrt(np.mean((even - period) ** 2))) if len(even) else 0.0,
         "gaps": [[int(step), float(intervals[step])] for step in longest],
         "gap_count": len(late),
         "backwards": int((intervals <= 0).sum()),

@@ -10,13 +10,12 @@ from typing import IO
 
 import numpy as np
 
+from imitate.datasets.proportion import SPARSE
 from imitate.datasets.zarr_headers import ArrayHeader
 from imitate.datasets.zarr_sizes import Chunk, TruncatedError, require_size
 from imitate.datasets.zarr_tree import DAMAGE, ZarrTree
 from imitate.errors import DataError
 
-# Where absent chunks are allowed, numbers may be this many times the files, above the free bytes.
-FREE_BYTES, LARGEST_RATIO = 64 * 2**20, 4096
 ABSENT = 2**64 - 1
 
 
@@ -71,7 +70,7 @@ def _is_in(name: str, grid: tuple[int, ...], header: ArrayHeader) -> bool:
 
 def _require_proportion(where: str, stored: int, header: ArrayHeader, rows: int) -> None:
     declared = rows * math.prod(header.shape[1:]) * header.dtype.itemsize
-    if declared > max(FREE_BYTES, LARGEST_RATIO * stored):
+    if declared > SPARSE.most(stored):
         raise DataError(
             f"{where} declares {declared:,} bytes of numbers, but its chunk files hold {stored:,}; copy the "
             f"dataset again"

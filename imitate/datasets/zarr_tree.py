@@ -1,5 +1,6 @@
 """The files of a zarr group, in a folder or a zip: listed once, and opened without unpacking anything."""
 
+import hashlib
 import os
 import zipfile
 import zlib
@@ -58,13 +59,17 @@ class ZarrTree(ABC):
     def open(self, name: str) -> IO[bytes]:
         """The file at `name` below the root, for reading and seeking; that and reading raises DAMAGE."""
 
+    @abstractmethod
+    def state(self) -> str:
+        """sha256 over names, sizes and times of change: the same as long as nothing was written."""
+
 
 class FolderTree(ZarrTree):
     """A group in a folder."""
 
     def __init__(self, path: Path) -> None:
         try:
-            sizes = dict(_sizes(str(path)))
+            sizes = {name: size for name, size, _ in _files(str(path))}
         except OSError as error:
             raise DataError(f"{path}: cannot be listed ({error}); copy the dataset again") from error
         super().__init__(path, sizes, StorePath(LocalStore(path)))
@@ -73,6 +78,13 @@ class FolderTree(ZarrTree):
     def open(self, name: str) -> IO[bytes]:
         """The file at `name` below the root."""
         return open(self._start + name, "rb")  # noqa: PTH123
+
+    def state(self) -> str:
+        """Of every file of the folder."""
+        digest = hashlib.sha256()
+        for found in sorted(_files(str(self.path))):
+            digest.update(repr(found).encode(errors="surrogatepass"))
+        return digest.hexdigest()
 
 
 class ZipTree(ZarrTree):
@@ -99,15 +111,24 @@ class ZipTree(ZarrTree):
         """The file at `name` below the root."""
         return self._archive.open(self._root + name)
 
+    def state(self) -> str:
+        """Of the zip itself."""
+        found = self.path.stat()
+        return hashlib.sha256(f"{found.st_size} {found.st_mtime_ns}".encode()).hexdigest()
 
-def _sizes(folder: str, inner: str = "", depth: int = 0) -> Iterator[tuple[str, int]]:
-    """(path below the root, bytes) of all files below `folder`; arrays may be links, folders within not."""
+
+def _files(folder: str, inner: str = "", depth: int = 0) -> Iterator[tuple[str, int, int]]:
+    """(path below the root, bytes, time of change in ns) of all files below `folder`.
+
+    Arrays may be links, folders within not.
+    """
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=depth < 2):
-                yield from _sizes(entry.path, f"{inner}{entry.name}/", depth + 1)
+                yield from _files(entry.path, f"{inner}{entry.name}/", depth + 1)
             else:
-                yield inner + entry.name, entry.stat().st_size
+                found = entry.stat()
+                yield inner + entry.name, found.st_size, found.st_mtime_ns
 
 
 def open_tree(path: Path) -> ZarrTree:

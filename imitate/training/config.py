@@ -33,6 +33,8 @@ class TrainConfig:
     eval_episodes, eval_seed: each evaluation runs these many episodes from these seeds on, apart from the
         seeds of demonstrations (from 0) and of final evaluations (from 100000).
     eval_workers: simulator processes of an evaluation, 0 for none besides this one.
+    checkpoints: how many times, evenly over the run, the averaged weights are kept, so that several can be
+        evaluated later; each takes about a quarter of the space of `last`; 0 never.
     wandb: the project at Weights & Biases to log to; empty for none.
     """
 
@@ -52,6 +54,7 @@ class TrainConfig:
     eval_episodes: int = 20
     eval_seed: int = 50_000
     eval_workers: int = 2
+    checkpoints: int = 0
     wandb: str = ""
 
     def __post_init__(self) -> None:
@@ -59,7 +62,8 @@ class TrainConfig:
             raise ConfigError("train.max_steps and train.max_minutes are both null: set at least one")
         for name in ("max_steps", "batch_size", "log_every", "eval_episodes"):
             _require(name, getattr(self, name), lambda v: v is None or v >= 1, "at least 1")
-        for name in ("seed", "eval_seed", "eval_workers", "validations", "evaluations", "save_minutes"):
+        counts = ("validations", "evaluations", "checkpoints")
+        for name in ("seed", "eval_seed", "eval_workers", "save_minutes", *counts):
             _require(name, getattr(self, name), lambda v: v >= 0, "at least 0")
         for name in ("max_minutes", "ema_power"):
             _require(name, getattr(self, name), lambda v: v is None or v > 0, "more than 0")

@@ -4,6 +4,7 @@ config.json         the settings, as parts
 log.jsonl, tb/      the numbers over the run
 last.safetensors    where the run stands; everything needed to go on
 best.safetensors    the averaged weights with the highest rollout success so far
+checkpoints/        the averaged weights now and then, where train.checkpoints asks for it
 """
 
 import json
@@ -14,15 +15,17 @@ from typing import Any
 
 from imitate.checkpoint import BEST, LAST, CheckpointInfo, describe, read, save
 from imitate.datasets.loader import DataConfig
+from imitate.datasets.used_seeds import SELECTION, UsedSeeds
 from imitate.env import EnvConfig
 from imitate.errors import CheckpointError, ConfigError
-from imitate.parts import to_json
+from imitate.parts import TARGET, to_json
 from imitate.policy import Policy, PolicyConfig
 from imitate.training.config import TrainConfig
 from imitate.training.learner import Learner
 from imitate.training.optimizer import AdamWConfig
 
 CONFIG = "config.json"
+KEPT = "checkpoints"
 
 # These may differ when a run is resumed: the machine may be another, and the data is known by its hash.
 FREE_KEYS = {
@@ -31,6 +34,7 @@ FREE_KEYS = {
     "train.save_minutes",
     "train.eval_workers",
     "train.wandb",
+    "train.checkpoints",
     "data.path",
 }
 
@@ -57,6 +61,13 @@ class Run:
             "evaluation": self.train.eval_seed,
         }
 
+    def selection_seeds(self) -> tuple[UsedSeeds, ...]:
+        """The starts on which the best checkpoint is chosen."""
+        if self.env is None or not self.train.evaluations:
+            return ()
+        seeds = range(self.train.eval_seed, self.train.eval_seed + self.train.eval_episodes)
+        return (UsedSeeds.of(SELECTION, to_json(self.env)[TARGET], seeds),)
+
 
 @dataclass(frozen=True)
 class Score:
@@ -81,6 +92,7 @@ class Position:
     elapsed_s: float = 0.0
     validations: int = 0
     evaluations: int = 0
+    checkpoints: int = 0
     best: Score | None = None
     log_rows: int = 0
 
@@ -107,10 +119,13 @@ def require_usable(path: Path, run: Run, resume: bool) -> None:
 
 
 class RunFolder:
-    """The folder of `run`, trained on data with the content hash `data_hash`."""
+    """The folder of `run`, trained on data with the content hash `data_hash` that began at `used_seeds`."""
 
-    def __init__(self, path: Path, run: Run, data_hash: str) -> None:
+    def __init__(
+        self, path: Path, run: Run, data_hash: str, used_seeds: tuple[UsedSeeds, ...] | None = None
+    ) -> None:
         self.path, self.run, self.data_hash = path, run, data_hash
+        self.used_seeds = None if used_seeds is None else (*used_seeds, *run.selection_seeds())
 
     def open(self, learner: Learner, resume: bool) -> Position:
         """Make the folder, or with `resume` bring `learner` to where the run in it stands.
@@ -147,6 +162,14 @@ class RunFolder:
         info = self._describe(learner.policy, position, metrics)
         save(self.path / BEST, learner.tensors(with_optimizer=False), info)
 
+    def keep(self, learner: Learner, position: Position, metrics: Mapping[str, float]) -> None:
+        """Save the averaged weights under the number of the step."""
+        info = self._describe(learner.policy, position, metrics)
+        tensors = learner.tensors(with_optimizer=False)
+        (self.path / KEPT).mkdir(exist_ok=True)
+        file = self.path / KEPT / f"step_{position.step:08d}.safetensors"
+        save(file, {name: value for name, value in tensors.items() if name.startswith("ema/")}, info)
+
     def kept(self) -> str:
         """What a run that cannot go on leaves behind, for a person."""
         if not (self.path / LAST).exists():
@@ -163,7 +186,22 @@ class RunFolder:
             step=position.step,
             metrics=metrics,
             training=position.to_json(),
+            used_seeds=self.used_seeds,
         )
+
+
+def kept_checkpoints(folder: Path | str) -> list[Path]:
+    """The checkpoints that the run in `folder` kept over time, in the order of their steps.
+
+    Raises CheckpointError where there are none.
+    """
+    files = sorted((Path(folder) / KEPT).glob("step_*.safetensors"))
+    if not files:
+        raise CheckpointError(
+            f"checkpoint={folder} holds no checkpoints over time ({KEPT}/step_….safetensors): train with "
+            "train.checkpoints=50  to keep some"
+        )
+    return files
 
 
 def _require_same_settings(file: Path, now: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from imitate.alignment import Alignment
 from imitate.checkpoint import LAST, load_policy
 from imitate.datasets.loader import prepare
 from imitate.env import EnvConfig
@@ -28,8 +29,8 @@ def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT
     """
     require_usable(out, run, resume)
     config = run.train
-    expected, mirror = (None, None) if run.env is None else facts_of(run.env)
-    data = prepare(run.data, run.policy.horizons, expected, config.batch_size, config.seed, mirror)
+    expected, mirror, alignment = (None, None, None) if run.env is None else facts_of(run.env)
+    data = prepare(run.data, run.policy.horizons, expected, config.batch_size, config.seed, mirror, alignment)
     torch.manual_seed(config.seed)
     policy = run.policy.build(data.spec)
     policy.normalizer.fit(data.statistics)
@@ -46,7 +47,7 @@ def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT
         Learner(policy, run.optim, config),
         data.train,
         data.validation,
-        RunFolder(out, run, data.data_hash),
+        RunFolder(out, run, data.data_hash, data.used_seeds),
         evaluate=None if run.env is None or not config.evaluations else simulator(run.env, config, progress),
         resume=resume,
         progress=progress,
@@ -63,11 +64,14 @@ def teacher_of(policy: TaughtPolicy) -> Policy:
     return load_policy(policy.teacher).policy
 
 
-def facts_of(env: EnvConfig) -> tuple[DataSpec, Mirror | None]:
-    """What `env` observes, how it is driven, and its symmetry; raises MissingExtraError without its suite."""
+def facts_of(env: EnvConfig) -> tuple[DataSpec, Mirror | None, Alignment | None]:
+    """What `env` observes and how it is driven, its symmetry, and how its demonstrations may be moved.
+
+    Raises MissingExtraError without its suite.
+    """
     made = env.build()
     try:
-        return made.data_spec, made.mirror
+        return made.data_spec, made.mirror, made.alignment
     finally:
         made.close()
 

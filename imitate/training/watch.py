@@ -74,6 +74,10 @@ class Watch:
             self._roll_out(self.evaluate)
             self.position.evaluations = evaluations
             self._save_last()
+        if (kept := int(done * config.checkpoints)) > self.position.checkpoints:
+            self.folder.keep(self.learner, self.position, self.metrics)
+            self.position.checkpoints = kept
+            self._save_last()
         self.meter.start()
         return done
 

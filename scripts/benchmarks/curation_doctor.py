@@ -23,7 +23,7 @@ from imitate.datasets.importing import read_foreign
 from imitate.evaluation.statistics import wilson
 from imitate.types import DataSpec, Episode
 
-FIRST_SEED = 3000
+FIRST_SEED = 5000
 """The thresholds were chosen with seeds below; what is reported comes from these on."""
 DRAWN, DRAWN_WITH_IMAGES, MOST_WITH_IMAGES = 50, 16, 40
 NOISE = 0.37
@@ -95,6 +95,7 @@ QUICK = ("Push-T", "Adroit door", "Bridge")
 def doctor(chosen: argparse.Namespace) -> list[dict[str, Any]]:
     """Recall of every planted fault, and alarms on what is clean."""
     tally, alarms, said = Tally(), Tally(), []
+    wanted = [fault for fault in FAULTS if not chosen.faults or fault.name in chosen.faults.split(",")]
     for one in [one for one in SETS if one.name in QUICK or not chosen.quick]:
         path = find(one, chosen)
         if path is None:
@@ -103,7 +104,7 @@ def doctor(chosen: argparse.Namespace) -> list[dict[str, Any]]:
         say(one.name)
         said += clean(one, path, alarms)
         episodes, spec = load(path) if one.planted else ([], None)
-        for fault in FAULTS:
+        for fault in wanted:
             if spec and fault.kind in one.planted:
                 spoil(one, fault, episodes, spec, chosen.trials, tally, alarms)
     print("\n| what is said of the clean sets | severity | episodes | finding |\n|---|---|---|---|")

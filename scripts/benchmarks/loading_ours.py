@@ -79,6 +79,12 @@ def stored_share(path: Path, spec: DataSpec) -> float:
     return files / sum(store.array(name).nbytes for name in cameras)
 
 
+def delivered_gib(path: Path) -> float:
+    """Memory that all of the store takes, images decoded."""
+    store = DemoStore.open(path)
+    return sum(store.array(name).nbytes for name in store.keys) / 2**30
+
+
 def window_bytes(batch: Batch) -> float:
     """Bytes that a window delivers."""
     arrays = [*batch.obs.values(), batch.action]

@@ -1,26 +1,26 @@
 """Throughput against the size of the store, and the plot of it beside the limits of the machine."""
 
-from collections.abc import Sequence
+import json
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib
 import numpy as np
-from loading_episodes import Case, drawn_frames, walk
-from loading_ours import loader, rate, window_bytes
+from loading_episodes import CAMERAS, Case, walk
+from loading_others import say
+from loading_ours import loader, rate, window_bytes, write_store
 
-from imitate.datasets.image_array import encode_all
-from imitate.datasets.image_chunks import ImageCodec
+from imitate.datasets.array_files import ENCODED_CHUNK_BYTES, append_rows
 from imitate.datasets.store import DemoStore
 from imitate.types import Episode
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-LOWDIM, IMAGES = (10**3, 10**4, 10**5, 10**6, 10**7), (10**3, 10**4, 10**5)
-DISTINCT = 500
-"""Frames that are drawn; a store of images holds them again and again, as files of their own."""
-STATES_GIB = 0.02
-"""Room for the states of all of them, and for no camera."""
+LOWDIM = (10**3, 10**4, 10**5, 10**6, 10**7)
+IMAGES = {96: (10**3, 10**4, 10**5, 10**6), 224: (10**3, 10**4, 10**5)}
+"""Frames of both cameras together, by their side in px."""
 
 Curve = list[tuple[int, float]]
 
@@ -38,27 +38,55 @@ def lowdim_curves(folder: Path, sizes: Sequence[int], seconds: float) -> dict[st
         for name, memory_gib in (("39-d, in memory", 4.0), ("39-d, from disk", 0.0)):
             source = loader(store.path, case.spec, case.batch_size, memory_gib)
             curves[name].append((size, rate(source.batch, seconds)))
+            say(f"{name}: {size:,} steps")
     store.close()
     return curves
 
 
-def image_curve(folder: Path, side: int, sizes: Sequence[int], seconds: float) -> Curve:
-    """The same of windows with two cameras of `side` px, from disk; sizes count frames of either."""
+def image_curve(
+    folder: Path, side: int, pictures: Iterator[np.ndarray], sizes: Sequence[int], seconds: float
+) -> Curve:
+    """The same of windows with two cameras of `side` px kept as JPEG, from disk."""
     case = Case("growing", side, 0, 0, 64)
-    store = DemoStore.create(folder / f"{side}.zarr", case.spec, storage="jpeg")
-    frames = drawn_frames(side)
-    images = np.stack([next(frames) for _ in range(DISTINCT)])
-    files = encode_all(images, ImageCodec((1, *images.shape[1:]), "jpeg"))
-    rng, curve = np.random.default_rng(0), []
+    steps = ENCODED_CHUNK_BYTES // (3 * side * side)  # of one chunk, which is an episode
+    images = np.stack([next(pictures) for _ in range(steps)])
+    rng = np.random.default_rng(0)
+    obs = {"state": walk(rng, steps, 39), "front": images, "wrist": np.ascontiguousarray(images[:, ::-1])}
+    path = write_store(
+        folder / f"{side}.zarr", case.spec, [Episode("walk_0", obs, walk(rng, steps, 4))], "jpeg"
+    )
+    curve, row_bytes = [], 4 * (39 + 4)
     for size in sizes:
-        while store.steps < size:
-            obs = {"state": walk(rng, DISTINCT, 39), "front": images, "wrist": images}
-            episode = Episode(f"walk_{len(store)}", obs, walk(rng, DISTINCT, 4))
-            store.append(episode, {"front": files, "wrist": files})
-        source = loader(store.path, case.spec, case.batch_size, STATES_GIB)
-        curve.append((size, rate(source.batch, seconds)))
-    store.close()
+        chunks = max(1, round(size / (2 * steps)))
+        _enlarge(path, chunks, steps)
+        source = loader(path, case.spec, case.batch_size, 1.01 * chunks * steps * row_bytes / 2**30)
+        curve.append((2 * chunks * steps, rate(source.batch, seconds)))
+        say(f"{side}×{side}: {curve[-1][0]:,} frames")
     return curve
+
+
+def _enlarge(path: Path, chunks: int, steps: int) -> None:
+    """Copy the episodes of a store of one chunk each until there are `chunks`, each a file of its own.
+
+    Appending would decode every image once more, which takes minutes for a million.
+    """
+    store = DemoStore.open(path)
+    there = len(store)
+    for name in CAMERAS:
+        array = path / "data" / name
+        for number in range(there, chunks):
+            shutil.copyfile(array / "0.0.0.0", array / f"{number}.0.0.0")
+        header = json.loads((array / ".zarray").read_text())
+        header["shape"][0] = chunks * steps
+        (array / ".zarray").write_text(json.dumps(header))
+    for name in ("state", "action"):
+        rows = store.array(name)[:steps]
+        append_rows(path / "data" / name, there * steps, np.tile(rows, (chunks - there, 1)))
+    append_rows(path / "meta/episode_ends", there, steps * np.arange(there + 1, chunks + 1))
+    records = path / "meta/episodes.jsonl"
+    record = json.loads(records.read_bytes().splitlines()[0])
+    lines = [json.dumps(record | {"id": f"walk_{number}"}) for number in range(chunks)]
+    records.write_text("\n".join(lines) + "\n")
 
 
 def bytes_of_a_window(folder: Path, side: int) -> float:
@@ -75,7 +103,12 @@ def plot(file: Path, curves: dict[str, Curve], limits: dict[str, float], device:
         axes.plot(*zip(*curve, strict=True), marker="o", color=f"C{index}", label=name)
     for index, (name, value) in enumerate(limits.items()):
         axes.axhline(value, linestyle="--", linewidth=1, color=f"C{index + len(curves)}", label=name)
-    axes.set(xscale="log", yscale="log", xlabel="frames in the store", ylabel="windows per second")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="steps (with cameras: frames) in the store",
+        ylabel="windows per second",
+    )
     axes.set_title(device, fontsize=8)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))

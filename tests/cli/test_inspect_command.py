@@ -98,7 +98,7 @@ def test_of_a_bag_without_topics_the_topics_are_shown(
         ("data.path=FOLDER/d.zarr episodes=many", "episodes is 'many', expected"),
         ("data.path=FOLDER/empty.zarr", "holds no episodes yet"),
         ("data.path=FOLDER/cut.hdf5", "truncated or damaged HDF5"),
-        ("data.path=FOLDER/notes.txt", "notes.txt is neither"),
+        ("data.path=FOLDER/notes.txt", "notes.txt is in no known format"),
         ("data.path=FOLDER/nothing", "FOLDER/nothing"),
     ],
 )

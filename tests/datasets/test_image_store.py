@@ -222,14 +222,15 @@ def test_an_append_is_whole_or_absent_wherever_it_stops(
 def test_training_reads_the_windows_from_disk_as_from_memory(tmp_path: Path) -> None:
     store = written(tmp_path / "s.zarr", [10, 13, 8])
     batches = []
-    for gib in (0.0, 1.0):
+    one_camera = store.array("front").nbytes / 2**30
+    for gib in (0.0, 1.0, 0.5 * one_camera, 1.7 * one_camera):
         config = DataConfig(str(store.path), val_fraction=0.0, memory_gib=gib)
         train = prepare(config, Horizons(2, 4, 2), SPEC, 16, seed=0).train
         stream = train.stream()
         batches.append([next(stream) for _ in range(4)])
         stream.close()
-    for one, other in zip(*batches, strict=True):
-        assert all(one.obs[key].equal(other.obs[key]) for key in SPEC.obs)
+    for one, *others in zip(*batches, strict=True):
+        assert all(one.obs[key].equal(other.obs[key]) for key in SPEC.obs for other in others)
 
 
 def test_an_import_says_what_became_jpeg_and_copies_keep_every_bit(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What an import promises: what is carried over is the same, the rest is said, failures leave nothing."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -59,3 +60,25 @@ def test_what_an_export_wrote_wrongly_is_not_kept(
     with pytest.raises(DataError, match="'action' of episode 'demo_1' is not what was to be written"):
         importing.export_store(store, tmp_path / "b.hdf5", "robomimic")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["demos.zarr"]
+
+
+def test_a_folder_of_no_format_is_answered_with_what_it_holds(
+    make_store: Callable[..., DemoStore], tmp_path: Path
+) -> None:
+    (tmp_path / "lab" / "monday").mkdir(parents=True)
+    make_store(2).path.rename(tmp_path / "lab/monday/demos.zarr")
+    (tmp_path / "lab/notes.txt").write_text("three failed")
+    (tmp_path / "lab/away").symlink_to(tmp_path)
+    with pytest.raises(DataError, match=r"can be imported: monday/demos.zarr \(imitate store\); name one"):
+        import_file(tmp_path / "lab", tmp_path / "out.zarr")
+    shutil.rmtree(tmp_path / "lab/monday")
+    with pytest.raises(DataError, match=r"nor is anything in it: it holds away, notes.txt; see docs"):
+        import_file(tmp_path / "lab", tmp_path / "out.zarr")
+    with pytest.raises(DataError, match=r"notes.txt is in no known format; see docs"):
+        import_file(tmp_path / "lab/notes.txt", tmp_path / "out.zarr")
+    (tmp_path / "mix.yaml").write_text("stores:\n  - path: absent.zarr\n")
+    with pytest.raises(DataError, match=r"stores\[0\].weight is missing"):
+        import_file(tmp_path / "mix.yaml", tmp_path / "out.zarr")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="it is empty"):
+        import_file(tmp_path / "empty", tmp_path / "out.zarr")

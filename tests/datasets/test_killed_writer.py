@@ -1,6 +1,10 @@
-"""A writer killed at any moment leaves every finished episode as it was, and a store to append to."""
+"""A writer killed at any moment leaves every finished episode as it was, and a store to append to.
+
+An import killed at any moment leaves no store, and is repeated as if nothing had been.
+"""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +17,15 @@ import numpy as np
 import pytest
 import zarr
 
+from imitate.datasets.image_chunks import ImageCodec, decode_into
+from imitate.datasets.importing import import_file
 from imitate.datasets.store import DemoStore
-from imitate.types import DataSpec, Episode
+from imitate.types import ArraySpec, DataSpec, Episode
 
 SCRIPT = Path(__file__).with_name("append_until_killed.py")
 KILLS, STORES = 208, 8
+ENCODED_SIDE = 72
+"""Pictures of this size are encoded one by one; auto makes JPEG of noise, and keeps plain ones exactly."""
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
@@ -36,10 +44,10 @@ class Writers:
         word, *number = self.process.stdout.readline().split()
         return word, int(number[0]) if number else 0
 
-    def kill_one(self, path: Path, first: int, appends: int, share: float) -> int:
+    def kill_one(self, work: str, appends: int, share: float) -> int:
         """Kill a writer `share` of an append after `appends` of them; gives how many it finished."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{path} {first}\n")
+        self.process.stdin.write(f"{work}\n")
         self.process.stdin.flush()
         pid, done, began = 0, 0, 0.0
         while pid == 0 or began == 0.0 or done < appends:  # "pid" and "ready" come in either order
@@ -63,25 +71,36 @@ class Writers:
         assert self.process.wait(timeout=10) == 0
 
 
-def made(number: int) -> Episode:
+def made(number: int, side: int = 8) -> Episode:
     sys.path.insert(0, str(SCRIPT.parent))
     try:
         from append_until_killed import episode  # type: ignore[import-not-found]
     finally:
         sys.path.pop(0)
-    return episode(number)  # type: ignore[no-any-return]
+    return episode(number, side)  # type: ignore[no-any-return]
+
+
+def as_kept(camera: np.ndarray) -> np.ndarray:
+    """What a store delivers of pictures (n, H, W, 3)."""
+    if camera.shape[1] != ENCODED_SIDE:
+        return camera
+    codec, kept = ImageCodec((1, *camera.shape[1:]), "auto"), np.empty_like(camera)
+    for image, out in zip(camera, kept, strict=True):
+        decode_into(codec.encode_image(image), out)
+    return kept
 
 
 def require_intact(store: DemoStore, numbers: range) -> None:
     for number in numbers:
-        found, expected = store.episode(number), made(number)
+        found, expected = store.episode(number), made(number, store.spec.obs["camera"].shape[0])
         assert (found.id, found.success, found.metadata) == (
             expected.id,
             expected.success,
             expected.metadata,
         )
         assert np.array_equal(found.action, expected.action)
-        assert all(np.array_equal(found.obs[key], expected.obs[key]) for key in expected.obs)
+        assert np.array_equal(found.obs["state"], expected.obs["state"])
+        assert np.array_equal(found.obs["camera"], as_kept(expected.obs["camera"]))
 
 
 def left_something(store: DemoStore) -> bool:
@@ -101,16 +120,21 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_every_finished_episode_survives_kill_9(folder: Path, spec: DataSpec) -> None:
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize(("side", "kills", "stores"), [(8, KILLS, STORES), (ENCODED_SIDE, KILLS // 2, 4)])
+def test_every_finished_episode_survives_kill_9(
+    folder: Path, spec: DataSpec, side: int, kills: int, stores: int
+) -> None:
+    spec = DataSpec({**spec.obs, "camera": ArraySpec((side, side, 3), "uint8")}, spec.action, spec.rate_hz)
+    rng = np.random.default_rng(side)
     writers = Writers()
     interrupted = 0
-    for number in range(STORES):
+    for number in range(stores):
         path = folder / f"{number}.zarr"
-        DemoStore.create(path, spec)
+        DemoStore.create(path, spec, storage="auto")
         known = 0
-        for _ in range(KILLS // STORES):
-            done = writers.kill_one(path, known, int(rng.integers(0, 3)), float(rng.uniform(0, 1.1)))
+        for _ in range(kills // stores):
+            work = f"append {path} {known}"
+            done = writers.kill_one(work, int(rng.integers(0, 3)), float(rng.uniform(0, 1.1)))
             store = DemoStore.open(path)
             # One more may be whole: killed after it counted and before the append returned.
             assert len(store) - (known + done) in (0, 1)
@@ -119,4 +143,36 @@ def test_every_finished_episode_survives_kill_9(folder: Path, spec: DataSpec) ->
             known = len(store)
         require_intact(DemoStore.open(path), range(known))
     writers.close()
-    assert interrupted > KILLS // 5, f"{interrupted} kills fell into an append: too few to mean much"
+    assert interrupted > kills // 8, f"{interrupted} kills fell into an append: too few to mean much"
+
+
+@pytest.mark.slow
+def test_an_import_with_a_camera_survives_kill_9(folder: Path) -> None:
+    source, out = folder / "walks.npz", folder / "out.zarr"
+    episodes = [made(number, ENCODED_SIDE) for number in range(4)]
+    arrays = {key: np.concatenate([e.obs[key] for e in episodes]) for key in ("state", "camera")}
+    ends = np.cumsum([len(e) for e in episodes])
+    np.savez(source, action=np.concatenate([e.action for e in episodes]), episode_ends=ends, **arrays)
+    expected = import_file(source, folder / "whole.zarr", storage="auto").data_hash
+    writers, interrupted = Writers(), 0
+    writers.kill_one(f"import {source} {folder}/timed.zarr", 1, 0.0)
+    rng, there = np.random.default_rng(0), {"walks.npz", "whole.zarr", "timed.zarr"}
+    for _ in range(40):
+        done = writers.kill_one(f"import {source} {out}", 0, float(rng.uniform(0, 1.1)))
+        left = {child.name for child in folder.iterdir()} - there
+        # The next import takes away what this one had begun.
+        assert all(name == "out.zarr" or name.lstrip(".").startswith("out.zarr.importing") for name in left)
+        interrupted += (folder / ".out.zarr.importing").exists()
+        if out.exists():  # killed once it was whole, perhaps before it could say so
+            assert DemoStore.open(out).content_hash() == expected
+            shutil.rmtree(out)
+        else:
+            assert done == 0
+    writers.close()
+    assert interrupted > 10, f"{interrupted} kills fell into an import: too few to mean much"
+    assert import_file(source, out, storage="auto").data_hash == expected
+    assert {child.name for child in folder.iterdir()} == there | {"out.zarr"}
+    found = DemoStore.open(out)
+    for index, episode in enumerate(episodes):
+        found.verify(index)
+        assert np.array_equal(found.episode(index).obs["camera"], as_kept(episode.obs["camera"]))

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from imitate.alignment import Alignment
 from imitate.datasets.loader import DataConfig, TrainingData, prepare
+from imitate.datasets.rows import StoredRows, open_rows
 from imitate.datasets.store import DemoStore
 from imitate.errors import ConfigError, DataError, SpecError
 from imitate.policy import Horizons
@@ -78,11 +80,25 @@ def test_outcomes_are_what_came_of_each_action(make_store: Make, spec: DataSpec)
 def test_memory_disk_and_both_give_the_same_batches(make_store: Make, spec: DataSpec) -> None:
     store = make_store(6)
     state_only = 40 * 6 * (3 + 2) * 4 / 2**30
-    sources = [loaded(store, spec, memory_gib=gib).train for gib in (1.0, 0.0, state_only)]
+    with_some_frames = state_only + 0.4 * store.array("camera").nbytes / 2**30
+    a_few_rows = 20 * (3 + 2) * 4 / 2**30
+    room = (1.0, 0.0, state_only, with_some_frames, a_few_rows)
+    sources = [loaded(store, spec, memory_gib=gib).train for gib in room]
     for step in range(5):
         first, *others = (source.batch(step) for source in sources)
         for other in others:
             require_same(first, other)
+
+
+def test_no_more_than_the_room_given_is_held(make_store: Make) -> None:
+    store = make_store(6)
+    bytes_of = {name: 4 * store.steps * size for name, size in (("state", 3), ("action", 2))}
+    bytes_of["camera"] = store.array("camera").nbytes
+    for share in (0.0, 0.2, 0.5, 0.9, 1.0):
+        room = share * sum(bytes_of.values())
+        rows = open_rows(store, [*bytes_of], room / 2**30)
+        held = sum(found._values.nbytes for found in rows.values() if not isinstance(found, StoredRows))
+        assert room - max(a // store.steps for a in bytes_of.values()) <= held <= room
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
@@ -302,3 +318,26 @@ def test_closing_the_stream_ends_its_thread(make_store: Make, spec: DataSpec) ->
     assert threading.active_count() == before + 1
     stream.close()
     assert threading.active_count() == before
+
+
+def test_aligned_episodes_end_at_the_goal(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(6)
+    alignment = Alignment({"state": ((0, 1),), "action": ((0, 1),)}, {}, ("state", 0, 1, 2), (7.0, -3.0, 0.0))
+    plain = DataConfig(str(store.path), obs=("state",), val_fraction=0.3)
+    config = replace(plain, align=True)
+    data, raw = (prepare(c, HORIZONS, spec, 1000, 3, None, alignment) for c in (config, plain))
+    ends = np.asarray(store.episode_ends)
+    last = torch.from_numpy(store.array("state")[ends - 1])
+    for loader, other in ((data.train, raw.train), (data.validation, raw.validation)):
+        assert loader is not None and other is not None
+        for ours, theirs in zip(loader.epoch_batches(), other.epoch_batches(), strict=True):
+            seen = other._sampler.windows(np.arange(len(other))).episodes  # the one batch there is
+            turn = -last[seen][:, 2]
+            relative = theirs.obs["state"][:, :, :2] - last[seen][:, None, :2]
+            c, s = torch.cos(turn)[:, None], torch.sin(turn)[:, None]
+            x, y = relative.unbind(-1)
+            expected = torch.stack([c * x - s * y + 7, s * x + c * y - 3], dim=-1)
+            torch.testing.assert_close(ours.obs["state"][:, :, :2], expected, atol=1e-4, rtol=1e-4)
+            assert torch.equal(ours.is_pad, theirs.is_pad)
+    with pytest.raises(ConfigError, match=r"data\.align is true, but the environment knows no alignment"):
+        prepare(config, HORIZONS, spec, 16, 3)

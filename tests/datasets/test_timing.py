@@ -22,6 +22,7 @@ def test_the_longest_gap_comes_first() -> None:
     found = timing(stamps, rate_hz=10.0)
     assert [step for step, _ in found["gaps"]] == [4, 2]
     assert found["gaps"][0][1] == pytest.approx(0.5)
+    assert found["jitter_s"] == pytest.approx(0.0, abs=1e-9), "a pause is no jitter"
 
 
 def test_time_that_goes_back_is_counted() -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,14 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from episodes_compared import ids, require_equal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from replay_buffers import write_buffer, zipped
 
 from imitate.datasets.formats import format_of
 from imitate.datasets.importing import import_file
 from imitate.datasets.loader import DataConfig, prepare
 from imitate.datasets.opening import open_store
+from imitate.datasets.replay_buffer import ReplayBuffer
 from imitate.datasets.store import DemoStore
 from imitate.datasets.views.criteria import Criteria
 from imitate.datasets.views.making import derive, undo
@@ -249,3 +253,29 @@ def test_a_view_is_a_view(make_store: Make, tmp_path: Path) -> None:
     view = derive(make_store(2), [Trim(end=0)], tmp_path / "a.view.json")
     assert isinstance(open_store(view.path), View)
     assert view.metadata["view"]["history"][0]["operation"] == "trim"
+
+
+@pytest.mark.parametrize("is_zip", [False, True])
+def test_a_replay_buffer_is_read_again_only_once_its_files_were_touched(
+    tmp_path: Path, is_zip: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_buffer(tmp_path / "buffer.zarr")
+    source = zipped(folder) if is_zip else folder
+    view = derive(open_store(source), [Trim(start=1)], tmp_path / "a.view.json")
+    touched = source if is_zip else source / "data/state/1.0"
+    hashed: list[Path] = []
+    content_hash = ReplayBuffer.content_hash
+    monkeypatch.setattr(ReplayBuffer, "content_hash", lambda s: hashed.append(s.path) or content_hash(s))
+    assert open_store(view.path).content_hash() == view.content_hash() and not hashed
+    os.utime(touched, ns=(0, 0))  # what a copy does: then the numbers tell
+    assert open_store(view.path).content_hash() == view.content_hash() and len(hashed) == 1
+    if not is_zip:
+        written = zarr.open_array(str(folder / "data/state"), mode="r+", zarr_format=2)
+        written[9] = 0.0
+        with pytest.raises(DataError, match="has changed"):
+            open_store(view.path)
+    plain = json.loads(view.path.read_text())
+    del plain["sources"][0]["files"]  # as a view was written before, or by hand
+    view.path.write_text(json.dumps(plain))
+    if is_zip:
+        assert open_store(view.path).content_hash() == view.content_hash()

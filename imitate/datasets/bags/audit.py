@@ -16,10 +16,11 @@ def topic_audit(log: TopicLog, clock: str = "receive") -> dict[str, Any]:
     """Facts about the messages of one topic, as JSON values.
 
     type, count, clock (what the times are: "header" or "receive"). rate_hz: of the median interval. jitter_s:
-    root mean square of the intervals about the median. gap_count: intervals longer than GAP_PERIODS medians;
-    longest_gap_s. drops: messages that are missing, drops_by: "header.seq" where ROS 1 counts them, else
-    "intervals" (how many would fit into the gaps). delay_s: median of receive time less stamp; None without
-    stamps. out_of_order: messages that are older than the one before. Rates need three messages.
+    root mean square of the intervals that are no gaps about the median. gap_count: intervals longer than
+    GAP_PERIODS medians; longest_gap_s. drops: messages that are missing, drops_by: "header.seq" where ROS 1
+    counts them, else "intervals" (how many would fit into the gaps). delay_s: median of receive time less
+    stamp; None without stamps. out_of_order: messages that are older than the one before. Rates need three
+    messages.
     """
     times = log.times_ns(clock)
     stamps, received = np.array(log.stamps_ns, np.int64), np.array(log.received_ns, np.int64)

@@ -1,14 +1,12 @@
-"""MCAP files, read from the beginning without their index: so one that is cut off is read as far as it goes.
-
-Format: https://mcap.dev/spec
-"""
+"""MCAP files as recorded logs."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from imitate.datasets.bags.channel import Channel
-from imitate.datasets.bags.unpacking import DamagedError, unpacked
+from imitate.datasets.mcap_records import mcap_records
+from imitate.datasets.unpacking import DamagedError, unpacked
 from imitate.errors import import_extra
 
 LANGUAGES = {"ros2msg": "msg", "ros1msg": "msg", "ros2idl": "idl", "omgidl": "idl"}
@@ -23,7 +21,6 @@ class McapFile:
         self.channels: list[Channel] = []
         self.problems: list[str] = []
         self._codec = codec
-        self._reader = import_extra("mcap.stream_reader", "ros")
         self._kinds = import_extra("mcap.records", "ros")
 
     def messages(self, topics: Sequence[str] | None = None) -> Iterator[tuple[Channel, int, bytes]]:
@@ -33,7 +30,7 @@ class McapFile:
         schemas: dict[int, Any] = {}
         known: dict[int, Channel] = {}
         lost = 0
-        for record in self._records():
+        for record in mcap_records(self.path, self.problems):
             if isinstance(record, self._kinds.Schema):
                 schemas[record.id] = record
             elif isinstance(record, self._kinds.Channel) and record.id not in known:
@@ -50,34 +47,6 @@ class McapFile:
                         lost += 1
         if lost:
             self.problems.append(f"{self.path.name}: {lost} messages are without channel or damaged")
-
-    def _records(self) -> Iterator[Any]:
-        size = self.path.stat().st_size
-        with self.path.open("rb") as file:
-            records = self._reader.StreamReader(file, emit_chunks=True, record_size_limit=size).records
-            while True:
-                try:
-                    record = next(records)
-                except StopIteration:
-                    return
-                except Exception:  # What half a record raises differs by record: mcap's, struct's.
-                    self.problems.append(
-                        f"{self.path.name} is cut off or damaged after {file.tell()} of {size} bytes: "
-                        f"what follows is lost"
-                    )
-                    return
-                if isinstance(record, self._kinds.Chunk):
-                    yield from self._chunk(record)
-                else:
-                    yield record
-
-    def _chunk(self, chunk: Any) -> Iterator[Any]:
-        try:
-            raw = unpacked(chunk.data, chunk.compression, chunk.uncompressed_size)
-            plain = self._kinds.Chunk("", raw, 0, 0, chunk.uncompressed_crc, len(raw))
-            yield from self._reader.breakup_chunk(plain, validate_crc=True)
-        except Exception as error:  # unpacked's, mcap's and struct's.
-            self.problems.append(f"{self.path.name}: a chunk of {len(chunk.data)} bytes is lost: {error}")
 
 
 def _channel(record: Any, schema: Any) -> Channel:

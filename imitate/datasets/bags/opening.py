@@ -12,8 +12,9 @@ from imitate.datasets.bags.channel import BagFile, Channel
 from imitate.datasets.bags.mcap_file import McapFile
 from imitate.datasets.bags.ros1_file import Ros1File
 from imitate.datasets.bags.sqlite_file import SqliteFile
-from imitate.datasets.bags.unpacking import unpack_file
-from imitate.datasets.session_file import holds_session, is_mcap
+from imitate.datasets.mcap_records import is_mcap
+from imitate.datasets.session_file import holds_session
+from imitate.datasets.unpacking import unpack_file
 from imitate.errors import DataError
 
 METADATA = "metadata.yaml"

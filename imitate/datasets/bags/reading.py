@@ -8,8 +8,9 @@ import numpy as np
 
 from imitate.datasets.bags.fields import Place, place_in
 from imitate.datasets.bags.message_types import MessageType
-from imitate.datasets.bags.pictures import CAMERAS, picture, require_picture, resized
+from imitate.datasets.bags.pictures import CAMERAS, picture, require_picture
 from imitate.datasets.bags.topics import Entry
+from imitate.datasets.camera_pictures import resized
 from imitate.errors import ConfigError, DataError, nearest
 from imitate.spec import ArraySpec
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imitate.datasets.bags.channel import Channel
-from imitate.datasets.bags.unpacking import DamagedError, unpacked
+from imitate.datasets.unpacking import DamagedError, unpacked
 from imitate.errors import DataError
 
 MAGIC = b"#ROSBAG V"

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from imitate.datasets.bags.channel import Channel
-from imitate.datasets.bags.unpacking import DamagedError, unpacked
+from imitate.datasets.unpacking import DamagedError, unpacked
 from imitate.errors import DataError
 
 MAGIC = b"SQLite format 3\0"

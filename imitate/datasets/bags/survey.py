@@ -73,7 +73,7 @@ def topic_list(found: Survey) -> str:
     words = []
     for topic in found.topics[:SHOWN]:
         rate = f", {topic.rate_hz:.1f} Hz" if topic.rate_hz else ""
-        words.append(f"{topic.topic} ({topic.type}, {topic.count} messages{rate})")
+        words.append(f"{topic.topic} ({topic.type or 'no type'}, {topic.count} messages{rate})")
     more = len(found.topics) - SHOWN
     return "; ".join(words) + (f"; and {more} more" if more > 0 else "")
 

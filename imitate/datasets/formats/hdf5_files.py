@@ -19,11 +19,10 @@ from imitate.datasets.finite import first_unknown_step
 from imitate.datasets.formats.hdf5_heap import require_sound_heaps
 from imitate.datasets.image_layout import ImageLayout, image_layout
 from imitate.datasets.opening import is_hdf5
+from imitate.datasets.proportion import SPARSE
 from imitate.errors import DataError, SpecError
 from imitate.types import ArraySpec
 
-# Above the free bytes, data may be this many times their size in the file; deflate reaches 1032.
-FREE_BYTES, LARGEST_RATIO = 16 * 2**20, 4096
 DEEPEST = 8
 LARGEST_TEXT = 16 * 2**20
 # What h5py raises for damaged files, and what their contents make of reasonable code.
@@ -218,7 +217,7 @@ def _require_proportion(array: h5py.Dataset) -> None:
     """HDF5 makes room for whole chunks, and for rows that were never written."""
     stored = array.id.get_storage_size()
     declared = max(math.prod(array.shape), math.prod(array.chunks or (0,))) * array.dtype.itemsize
-    if declared > max(FREE_BYTES, LARGEST_RATIO * stored):
+    if declared > SPARSE.most(stored):
         raise SpecError(
             f"{array.name[1:]} declares {array.shape} {array.dtype} in chunks {array.chunks}, but only "
             f"{stored:,} bytes are stored"

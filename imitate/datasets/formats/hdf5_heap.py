@@ -6,6 +6,7 @@ ever. https://docs.hdfgroup.org/hdf5/latest/_f_m_t3.html (III.E, "Disk Format: G
 
 import mmap
 import struct
+from functools import lru_cache
 from pathlib import Path
 
 from imitate.errors import DataError
@@ -18,17 +19,30 @@ OBJECT = struct.Struct("<HHIQ")
 
 
 def require_sound_heaps(path: Path) -> None:
-    """Raise DataError where a global heap of the file holds an object without an end."""
-    if not path.stat().st_size:
+    """Raise DataError where a global heap of the file holds an object without an end.
+
+    The whole file is looked through, once: an import opens the same file several times.
+    """
+    found = path.stat()
+    if not found.st_size:
         return
+    place = _endless_heap(path.absolute(), (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+    if place is not None:
+        raise DataError(
+            f"{path}: is a damaged HDF5 file (the texts at byte {place} have no end); copy it again"
+        )
+
+
+@lru_cache(maxsize=256)
+def _endless_heap(path: Path, state: tuple[int, ...]) -> int | None:
+    """Where a heap without an end lies; `state` tells the file from what it may become later."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         place = data.find(HEAP)
         while place >= 0:
             if not _ends(data, place):
-                raise DataError(
-                    f"{path}: is a damaged HDF5 file (the texts at byte {place} have no end); copy it again"
-                )
+                return place
             place = data.find(HEAP, place + len(HEAP))
+    return None
 
 
 def _ends(data: mmap.mmap, start: int) -> bool:

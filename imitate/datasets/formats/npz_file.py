@@ -17,7 +17,7 @@ from typing import IO
 
 import numpy as np
 
-from imitate.datasets.formats.proportion import require_proportion
+from imitate.datasets.proportion import WHOLE
 from imitate.errors import DataError
 
 LOCAL_HEADER = b"PK\x03\x04"
@@ -143,7 +143,7 @@ def open_npz(path: Path) -> NpzFile:
     odd: list[str] = []
     with _damage(path, "the zip"), zipfile.ZipFile(path) as archive:
         infos = {info.filename: info for info in archive.infolist()}
-    require_proportion(sum(info.file_size for info in infos.values()), path.stat().st_size, str(path))
+    WHOLE.require(sum(info.file_size for info in infos.values()), path.stat().st_size, str(path))
     for stored, info in sorted(infos.items()):
         name = stored.removesuffix(".npy")
         member = _read_header(path, info) if stored.endswith(".npy") else None

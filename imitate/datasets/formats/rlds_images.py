@@ -3,12 +3,11 @@
 import cv2
 import numpy as np
 
-from imitate.datasets.formats.proportion import require_proportion
+from imitate.datasets.image_headers import JPEG_START, PNG_START, picture_size
+from imitate.datasets.proportion import WHOLE
 from imitate.errors import DataError
 
-JPEG_START, JPEG_END, PNG_START = b"\xff\xd8\xff", b"\xff\xd9", b"\x89PNG\r\n\x1a\n"
-# Frame headers of JPEG: all of C0 … CF but DHT, JPG and DAC (ITU-T T.81, table B.1).
-FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+JPEG_END = b"\xff\xd9"
 
 
 def is_image(data: bytes) -> bool:
@@ -32,7 +31,7 @@ def decode_images(
             raise DataError(f"{where}, step {step}: the image is {found} pixels, expected {expected}")
     channels = 3 if dtype == "uint8" else 1
     images = np.dtype(dtype).itemsize * channels * len(encoded) * size[0] * size[1]
-    require_proportion(images, sum(map(len, encoded)), where)
+    WHOLE.require(images, sum(map(len, encoded)), where)
     decoded = np.empty((len(encoded), *size, channels), dtype)
     for step, data in enumerate(encoded):
         decoded[step] = _decode(data, decoded.shape[1:], dtype, f"{where}, step {step}")
@@ -60,25 +59,14 @@ def _decode(data: bytes, shape: tuple[int, ...], dtype: str, where: str) -> np.n
 
 def _size(data: bytes, where: str) -> tuple[int, int]:
     """(height, width) as the header says; raises DataError where the image is cut off or of another kind."""
-    if data.startswith(PNG_START) and len(data) >= 24:
-        size = int.from_bytes(data[20:24]), int.from_bytes(data[16:20])
-    elif data.startswith(JPEG_START):
-        # Decoders fill what is missing with grey, and only warn.
-        size = _jpeg_size(data) if data.rfind(JPEG_END) > 0 else (0, 0)
-    else:
+    if not is_image(data):
         raise DataError(f"{where}: {len(data)} bytes are no JPEG and no PNG; they start with {data[:8]!r}")
+    # Decoders fill what is missing of a JPEG with grey, and only warn.
+    is_whole = data.startswith(PNG_START) or data.rfind(JPEG_END) > 0
+    try:
+        size = picture_size(data) if is_whole else (0, 0)
+    except ValueError:
+        size = (0, 0)
     if not size[0] or not size[1]:
         raise DataError(f"{where}: the image is cut off or damaged; copy the dataset again")
     return size
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """(height, width) of the first frame header; zeros where there is none."""
-    place = 2
-    while place + 9 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker in FRAMES:
-            return int.from_bytes(data[place + 5 : place + 7]), int.from_bytes(data[place + 7 : place + 9])
-        # Any number of FF may come before a marker.
-        place += 1 if marker == 0xFF else 2 + int.from_bytes(data[place + 2 : place + 4])
-    return 0, 0

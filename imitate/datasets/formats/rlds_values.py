@@ -6,11 +6,11 @@ import zlib
 import numpy as np
 
 from imitate.datasets.finite import first_unknown_step
-from imitate.datasets.formats.proportion import require_proportion
 from imitate.datasets.formats.rlds_features import IMAGE, TENSOR, TEXT, Feature
 from imitate.datasets.formats.rlds_images import decode_images
 from imitate.datasets.formats.tfexample import Values
 from imitate.datasets.image_layout import image_layout
+from imitate.datasets.proportion import WHOLE
 from imitate.errors import DataError
 
 
@@ -82,7 +82,7 @@ def _decoded(strings: list[bytes], feature: Feature, where: str) -> np.ndarray:
     if feature.encoding == "none":
         raise DataError(f"{where} holds text, expected {feature.dtype} numbers")
     if feature.encoding == "zlib":
-        require_proportion(size * len(strings), sum(map(len, strings)), where)
+        WHOLE.require(size * len(strings), sum(map(len, strings)), where)
         strings = [_inflated(data, size, where) for data in strings]
     if any(len(data) != size for data in strings):
         raise DataError(f"{where} holds a step that is not {size} bytes as {feature.shape} {dtype} needs")

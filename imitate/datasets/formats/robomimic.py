@@ -9,7 +9,7 @@
 https://robomimic.github.io/docs/datasets/overview.html
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from imitate.datasets.formats import Format, ReadOptions
+from imitate.datasets.formats.hdf5_demos import DemoFile
 from imitate.datasets.formats.hdf5_files import (
     attributes_of,
     damage_told,
@@ -47,27 +48,14 @@ SKIPPED_ATTRIBUTES = {"num_samples", "model_file", OURS}
 
 
 @dataclass(frozen=True)
-class RobomimicFile:
-    """What a file holds; `left_out` says in words what `episodes` does not deliver."""
+class RobomimicFile(DemoFile):
+    """filters: {demonstration: its filter keys}."""
 
-    path: Path
-    spec: DataSpec
-    source: str
-    metadata: dict[str, Any]
-    demos: tuple[str, ...]
-    left_out: tuple[str, ...]
     filters: Mapping[str, list[str]] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        return len(self.demos)
-
-    def episodes(self) -> Iterator[Episode]:
-        """All demonstrations by number; raises DataError naming the one that is damaged or different."""
-        with opened(self.path) as file:
-            for name in self.demos:
-                with damage_told(f"{self.path}: data/{name}"):
-                    episode = _as_written(_episode(file["data"][name], name, self), file["data"][name])
-                yield episode
+    def episode(self, demo: Any, name: str) -> Episode:
+        """See DemoFile."""
+        return _as_written(_episode(demo, name, self), demo)
 
 
 def is_robomimic(path: Path) -> bool:

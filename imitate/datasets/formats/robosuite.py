@@ -8,7 +8,6 @@
 https://robosuite.ai/docs/algorithms/demonstrations.html
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import h5py
 import numpy as np
 
 from imitate.datasets.formats import Format, ReadOptions
+from imitate.datasets.formats.hdf5_demos import DemoFile
 from imitate.datasets.formats.hdf5_files import (
     DAMAGE,
     attributes_of,
@@ -36,26 +36,12 @@ STATES = "states"
 
 
 @dataclass(frozen=True)
-class RobosuiteFile:
+class RobosuiteFile(DemoFile):
     """A raw recording; the simulator's state is its only observation."""
 
-    path: Path
-    spec: DataSpec
-    source: str
-    metadata: dict[str, Any]
-    demos: tuple[str, ...]
-    left_out: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.demos)
-
-    def episodes(self) -> Iterator[Episode]:
-        """All demonstrations by number; raises DataError naming the one that is damaged or different."""
-        with opened(self.path) as file:
-            for name in self.demos:
-                with damage_told(f"{self.path}: data/{name}"):
-                    episode = _episode(file["data"][name], name, self)
-                yield episode
+    def episode(self, demo: Any, name: str) -> Episode:
+        """See DemoFile."""
+        return _episode(demo, name, self)
 
 
 def is_raw_recording(path: Path) -> bool:

@@ -240,8 +240,8 @@ def _left_out(file: SessionFile, split: Split, not_sent: int) -> list[str]:
         said.append(f"{split.unusable} control steps without a fresh observation")
     if split.alone:
         said.append(f"{split.alone} single control steps between gaps")
-    if file.truncated:
-        said.append("what followed the end of the file, which is cut off")
+    if file.damage:
+        said.append(f"what follows the damage: {file.damage}")
     return said
 
 

@@ -7,6 +7,7 @@ from imitate.datasets.health.recording import Group
 
 CHECK = "success agrees with the end"
 NEIGHBOURS = 3
+UNKNOWN = -1
 FEWEST_OF_EACH = 8
 MOST_WEIGHT, LEAST_SPREAD = 3.0, 0.1
 """So that no single number, a switch for instance, decides alone; of the spread of all ends."""
@@ -14,6 +15,9 @@ LAST = 3
 """Steps whose mean state is the end."""
 TELLING = 0.82
 """Share of judged episodes whose end must agree with their label: else ends do not tell success."""
+HALF_WAY, SURELY = 0.5, 0.75
+"""Of the way from its own ends to those of the other label that an episode must lie: where the number of
+steps contradicts the label too, and where it tells nothing."""
 APART = 2.0
 """Ends of failures must be so many times farther from those of successes than these are from each other."""
 
@@ -38,15 +42,29 @@ def _contradicted(group: Group, judged: list[int], labels: np.ndarray) -> list[F
     ends = np.array([group.features[i][-LAST:].mean(axis=0) for i in judged])
     away = np.log(_away(_weighted(ends, labels), labels))
     good, bad = float(np.median(away[labels])), float(np.median(away[~labels]))
-    middle = (good + bad) / 2
-    if bad - good < np.log(APART) or np.mean((away < middle) == labels) < TELLING:
+    told = _told_by_length(np.array([len(group.recordings[i]) for i in judged]), labels)
+    agrees = ((away < (good + bad) / 2) == labels) | (told == labels)
+    if bad - good < np.log(APART) or agrees.mean() < TELLING:
         return []
     found = []
-    for label, wrong in ((True, away > (middle + bad) / 2), (False, away < (middle + good) / 2)):
-        chosen = np.flatnonzero((labels == label) & wrong)
+    for label, own, other in ((True, good, bad), (False, bad, good)):
+        wanted = np.where(told == UNKNOWN, SURELY, np.where(told == label, np.inf, HALF_WAY))
+        chosen = np.flatnonzero((labels == label) & ((away - own) / (other - own) > wanted))
         if len(chosen):
             found.append(_finding(group.ids([judged[i] for i in chosen]), label, np.exp(away[chosen] - good)))
     return found
+
+
+def _told_by_length(steps: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(J,) what the number of steps (J,) tells of success: True, False, or UNKNOWN.
+
+    Where success ends an episode, failures run until their time is up, and what did so failed, however near
+    to success it ended.
+    """
+    at_limit = steps == steps.max()
+    if at_limit[~labels].mean() < TELLING or at_limit[labels].mean() > 1 - TELLING:
+        return np.full(len(steps), UNKNOWN)
+    return np.where(at_limit, 0, 1)
 
 
 def _finding(episodes: tuple[str, ...], label: bool, away: np.ndarray) -> Finding:

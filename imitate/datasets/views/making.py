@@ -88,7 +88,8 @@ def _source(store: EpisodeStore) -> Source:
         raise DataError(
             f"{store.path} is a mixture: edit the stores that it names, then name the views in it"
         )
-    return Source(store.path.resolve(), store.content_hash())
+    state = store.files_state()  # before the hash: what is written meanwhile is then noticed
+    return Source(store.path.resolve(), store.content_hash(), state)
 
 
 def _written(file: ViewFile, out: Path) -> View:

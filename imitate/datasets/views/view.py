@@ -74,6 +74,8 @@ def _opened(source: Source, path: Path, open_source: Open) -> EpisodeStore:
         store = open_source(source.path)
     except (DataError, OSError) as error:
         raise DataError(f"{path}: its source cannot be read: {error}") from error
+    if source.files and source.files == store.files_state():
+        return store
     found = store.content_hash()
     if found != source.hash:
         raise DataError(

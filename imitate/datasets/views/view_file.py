@@ -50,10 +50,15 @@ KINDS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Source:
-    """A store that a view reads: where it lies (absolute), and the hash of what it held."""
+    """A store that a view reads: where it lies (absolute), and the hash of what it held.
+
+    files: the state of its files then, where reading them all again would take long; as long as it is the
+    same, so is the hash.
+    """
 
     path: Path
     hash: str
+    files: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def to_plain(view: ViewFile, folder: Path) -> dict[str, Any]:
     return {
         "kind": KIND,
         "format": FORMAT,
-        "sources": [{"path": _seen_from(folder, s.path), "hash": s.hash} for s in view.sources],
+        "sources": [_plain_source(source, folder) for source in view.sources],
         "history": [
             {"operation": entry.operation, "date": entry.date, **entry.arguments()} for entry in view.history
         ],
@@ -202,7 +207,12 @@ def _source(plain: Any, folder: Path, where: str) -> Source:
         raise ConfigError(f"{where} is {_short(plain)}, expected the texts 'path' and 'hash'")
     if not plain["path"] or "\0" in plain["path"]:
         raise ConfigError(f"{where}.path is {plain['path']!r}, expected where a store lies")
-    return Source((folder / plain["path"]).resolve(), plain["hash"])
+    return Source((folder / plain["path"]).resolve(), plain["hash"], str(plain.get("files", "")))
+
+
+def _plain_source(source: Source, folder: Path) -> dict[str, str]:
+    plain = {"path": _seen_from(folder, source.path), "hash": source.hash}
+    return plain | ({"files": source.files} if source.files else {})
 
 
 def _entry(plain: Any, where: str) -> Entry:

@@ -27,11 +27,13 @@ from imitate.datasets.bags.channel import Channel
 from imitate.datasets.bags.fields import place_in
 from imitate.datasets.bags.message_types import LONGEST_ARRAY, MessageTypes
 from imitate.datasets.bags.opening import is_recording, open_bag, recordings
-from imitate.datasets.bags.pictures import _size, picture
+from imitate.datasets.bags.pictures import picture
 from imitate.datasets.bags.survey import survey
-from imitate.datasets.bags.unpacking import PLAIN_BYTES, DamagedError, unpacked
 from imitate.datasets.formats import ReadOptions
 from imitate.datasets.formats.bag import read_bag
+from imitate.datasets.image_headers import picture_size
+from imitate.datasets.proportion import PART
+from imitate.datasets.unpacking import DamagedError, unpacked
 from imitate.errors import DataError, ImitateError
 
 
@@ -143,11 +145,11 @@ BOMBS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("codec", BOMBS)
 def test_little_data_never_becomes_much(codec: str) -> None:
-    bomb = BOMBS[codec](bytes(PLAIN_BYTES + 1))
+    bomb = BOMBS[codec](bytes(PART.free + 1))
     with pytest.raises(DamagedError):
         unpacked(bomb, codec)
     with pytest.raises(DamagedError, match="say that they unpack to"):
-        unpacked(bomb, codec, 10 * PLAIN_BYTES)
+        unpacked(bomb, codec, 10 * PART.free)
     with pytest.raises(DamagedError):
         unpacked(bomb, codec, 10)
     small = BOMBS[codec](b"hello" * 1000)
@@ -259,7 +261,7 @@ def test_sizes_are_read_from_headers(suffix: str) -> None:
     import cv2
 
     done, data = cv2.imencode(suffix, np.zeros((30, 50, 3), np.uint8))
-    assert done and _size(data.tobytes()) == (30, 50)
+    assert done and picture_size(data.tobytes()) == (30, 50)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """A recorded session comes back as demonstrations: what was seen and done, step by step, nothing else."""
 
+import struct
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from recorded_session import (
@@ -27,6 +29,9 @@ from imitate.datasets.store import DemoStore
 from imitate.deploy.recording.session import SessionRecorder
 from imitate.deploy.robot import Reading, Snapshot
 from imitate.errors import DataError
+
+CHUNK, DATA_END = 0x06, 0x0F
+"""Kinds of MCAP records."""
 
 
 def imported(path: Path) -> DemoStore:
@@ -114,7 +119,7 @@ def test_a_file_without_its_end_gives_what_it_holds(tmp_path: Path) -> None:
     path.write_bytes(whole[: len(whole) * 3 // 4])
     report = import_file(path, tmp_path / "half.zarr")
     assert 100 < report.steps < 400
-    assert report.left_out[-1] == "what followed the end of the file, which is cut off"
+    assert "half.mcap is cut off or damaged after" in report.left_out[-1]
     np.testing.assert_array_equal(
         DemoStore.open(report.out).episode(0).action, [action(step) for step in range(report.steps)]
     )
@@ -192,3 +197,17 @@ def test_episodes_keep_the_rhythm(gaps: list[float]) -> None:
 def test_ranges_cover_what_is_true(flags: list[bool]) -> None:
     covered = [step for start, stop in ranges(np.array(flags, bool)) for step in range(start, stop)]
     assert covered == [step for step, flag in enumerate(flags) if flag]
+
+
+def test_a_chunk_that_says_it_is_huge_is_not_unpacked(tmp_path: Path) -> None:
+    whole = record(tmp_path / "whole.mcap", lambda recorder: record_steps(recorder, range(6))).read_bytes()
+    place = 8
+    while whole[place] != DATA_END:
+        place += 9 + int.from_bytes(whole[place + 1 : place + 9], "little")
+    packed = zstandard.compress(bytes(1000))
+    body = struct.pack("<QQQII4sQ", 0, 0, 2**40, 0, 4, b"zstd", len(packed)) + packed
+    path = tmp_path / "bomb.mcap"
+    path.write_bytes(whole[:place] + struct.pack("<BQ", CHUNK, len(body)) + body + whole[place:])
+    report = import_file(path, tmp_path / "bomb.zarr")
+    assert report.steps == 6
+    assert f"{len(packed)} bytes say that they unpack to {2**40}" in report.left_out[-1]

@@ -213,6 +213,28 @@ def test_a_label_that_the_end_contradicts() -> None:
     assert "labelled a success" in only(outcomes.check(group_of(judged(8)))).what
 
 
+def test_a_failure_that_ran_out_of_time_at_the_goal_is_none_that_the_end_contradicts() -> None:
+    """Successes end early, failures at the limit of steps; one of them just short of being a success."""
+    timed = [shortened(e, 25 + i if e.success else 50) for i, e in enumerate(judged(None))]
+    near, wrong = timed[8], timed[9]
+    timed[8] = replace(changed(near, joints=ending(near, 0.9)), id="near")
+    assert not outcomes.check(group_of(timed))
+    timed[9] = replace(wrong, success=False)
+    assert only(outcomes.check(group_of(timed))).episodes == (wrong.id,)
+
+
+def shortened(episode: Episode, steps: int) -> Episode:
+    """Its last steps."""
+    obs = {key: array[-steps:] for key, array in episode.obs.items()}
+    return replace(episode, obs=obs, action=episode.action[-steps:])
+
+
+def ending(episode: Episode, at: float) -> np.ndarray:
+    joints = episode.obs["joints"].copy()
+    joints[-5:] = at
+    return joints
+
+
 def test_no_success_at_all() -> None:
     found = only(outcomes.check(group_of([replace(e, success=False) for e in arm_episodes()])))
     assert found.what == "none of the 12 judged episodes succeeded"
