@@ -68,7 +68,8 @@ class Commander:
         if self._guard.supervisor.state is not State.RUNNING:
             self._rest(snapshot, now_s, schedule)
             return
-        step = schedule.due(now_s)
+        # A schedule that was moved a little never begins a step twice.
+        step = max(schedule.due(now_s), self._step)
         if step != self._step:
             self._enter(step, snapshot, now_s, schedule)
         person = commanded_by_person(snapshot, self._join.targets, now_s, self._sequence)

@@ -93,9 +93,17 @@ class Control:
         """Whether an observation made now would not mix two of them; see Observer."""
         return self._observer.is_whole(now_s, self.schedule.period_s)
 
+    def glance(self) -> None:
+        """Half way between two looks; see Observer."""
+        self._observer.glance()
+
     def observe(self, now_s: float) -> None:
         """Once per control step."""
         self._observer.observe(now_s, self.schedule)
+
+    def keep_step(self) -> None:
+        """After a look: the next ones follow what the robot sends; see Observer.late_s."""
+        self.schedule = self.schedule.earlier(self._observer.late_s(self.schedule.period_s))
 
     def tick(self, now_s: float) -> None:
         """Once per tick of the command rate."""

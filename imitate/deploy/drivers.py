@@ -62,15 +62,24 @@ def drive_in_real_time(control: Control, is_done: Callable[[float], bool]) -> No
 def _observe_until(control: Control, stop: threading.Event) -> None:
     step = 0
     while not stop.is_set():
-        late_s = time.monotonic() - control.schedule.observed_s(step)
-        if late_s < 0 and stop.wait(-late_s):
+        if _wait_until(control.schedule.halfway_s(step), stop):
+            return
+        control.glance()
+        if _wait_until(control.schedule.observed_s(step), stop):
             return
         given_up_s = time.monotonic() + SOON * control.schedule.period_s
         while not control.is_whole(time.monotonic()) and time.monotonic() < given_up_s:
             if stop.wait(POLL_S):
                 return
         control.observe(time.monotonic())
+        control.keep_step()
         step = max(step + 1, control.schedule.seen(time.monotonic()))
+
+
+def _wait_until(at_s: float, stop: threading.Event) -> bool:
+    """Whether `stop` was set before."""
+    ahead_s = at_s - time.monotonic()
+    return ahead_s > 0 and stop.wait(ahead_s)
 
 
 def _tick_until(control: Control, is_done: Callable[[float], bool]) -> None:

@@ -9,6 +9,7 @@ from imitate.deploy.inference import Inference, Predictor
 from imitate.deploy.journal import Journal
 from imitate.deploy.plan import Plan, Schedule
 from imitate.deploy.robot import Robot, Snapshot
+from imitate.deploy.safety.state_machine import State
 from imitate.deploy.timings import Timings
 from imitate.history import ObservationHistory
 
@@ -20,6 +21,15 @@ LATE = 0.5
 
 STEADY = 1.5
 """Streams that come at least once in so many control periods are waited for."""
+
+AFTER_NEWS = 0.2
+"""Of a control period: how long after an observation came the policy looks."""
+
+OFTEN = 2
+"""A stream that brought two messages between two looks so many times running is a fast one."""
+
+SLEW = 0.03
+"""Of a control period: by so much at most a step is made longer or shorter while the robot moves."""
 
 
 class Observer:
@@ -45,6 +55,9 @@ class Observer:
         self._history: ObservationHistory | None = None
         self._arrived_s: dict[str, float] = {}
         self._intervals_s: dict[str, float] = {}
+        self._halfway_s: dict[str, float] = {}
+        self._twice: dict[str, int] = {}
+        self._ages_s: list[float] = []
         self.stale: tuple[str, ...] = ()
         self.seen_s: float | None = None
         self.pace = 1.0
@@ -64,10 +77,31 @@ class Observer:
                 return False
         return True
 
+    def glance(self) -> None:
+        """Half way between two looks: what comes before it and after it comes more often than once."""
+        self._halfway_s = self._arrivals(self._robot.read())
+
+    def late_s(self, period_s: float) -> float:
+        """By how much earlier than this time the policy should look next time, negative for later.
+
+        Robot and policy each count their own periods, so what the robot sends once per period would drift
+        past the moment at which the policy looks, and after a pause of the robot lie anywhere. It should be
+        AFTER_NEWS old: any older and the policy acts late, any younger and it is half missed.
+        """
+        if not self._ages_s:
+            return 0.0
+        phase = min(self._ages_s) / period_s - AFTER_NEWS
+        error = (phase + 0.5) % 1.0 - 0.5
+        is_moving = self._guard.supervisor.state is State.RUNNING
+        return period_s * (float(np.clip(error, -SLEW, SLEW)) if is_moving else error)
+
     def observe(self, now_s: float, schedule: Schedule) -> None:
         """Look, remember, and ask for a chunk where the plan wants one."""
         snapshot = self._robot.read()
-        self._note(self._arrivals(snapshot))
+        arrived_s = self._arrivals(snapshot)
+        self._note(arrived_s)
+        ages_s = {key: now_s - at_s for key, at_s in arrived_s.items()}
+        self._ages_s = [age for key, age in ages_s.items() if self._is_slow(key, age, schedule.period_s)]
         self._journal.observation(now_s, snapshot)
         freshness = self._guard.seeing.check(snapshot, now_s)
         self.stale, self.seen_s = freshness.stale, now_s
@@ -92,11 +126,18 @@ class Observer:
         seen = snapshot.observations
         return {key: seen[key].arrived_s for key in self._predictor.spec.obs if key in seen}
 
+    def _is_slow(self, key: str, age_s: float, period_s: float) -> bool:
+        """Whether a stream comes about once per period: seldom twice, and seldom not at all."""
+        return self._twice.get(key, OFTEN) < OFTEN and age_s < STEADY * period_s
+
     def _note(self, arrived_s: Mapping[str, float]) -> None:
         for key, at_s in arrived_s.items():
             before_s = self._arrived_s.get(key)
             if before_s is not None and at_s > before_s:
                 self._intervals_s[key] = at_s - before_s
+            if before_s is not None:
+                is_twice = before_s < self._halfway_s.get(key, before_s) < at_s
+                self._twice[key] = self._twice.get(key, 0) + 1 if is_twice else 0
             self._arrived_s[key] = at_s
 
     def _wanted(self, snapshot: Snapshot) -> dict[str, np.ndarray]:

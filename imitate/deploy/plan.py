@@ -8,7 +8,7 @@ is asked for earlier.
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,6 +43,14 @@ class Schedule:
     def observed_s(self, step: int) -> float:
         """When `step` is observed."""
         return self.start_s + step * self.period_s
+
+    def halfway_s(self, step: int) -> float:
+        """Half a period before `step` is observed."""
+        return self.observed_s(step) - self.period_s / 2
+
+    def earlier(self, by_s: float) -> "Schedule":
+        """All steps moved."""
+        return replace(self, start_s=self.start_s - by_s)
 
     def ends_s(self, step: int) -> float:
         """When the action of `step` ceases to be in force."""

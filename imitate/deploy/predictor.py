@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,12 @@ import numpy as np
 from imitate.deploy.inference import Obs, Predictor
 from imitate.errors import BundleError, CheckpointError
 from imitate.runtime import BundlePolicy, open_bundle
+from imitate.serving.client import PolicyClient
 from imitate.spec import DataSpec
+
+SERVERS = ("ws://", "wss://")
+TOKEN_VARIABLE = "IMITATE_TOKEN"
+"""Of the environment: the token for a policy server. Settings would be seen by others and be recorded."""
 
 ZIP = b"PK\x03\x04"
 OBSERVATIONS = "observations.npz"
@@ -37,10 +43,12 @@ class Loaded:
 
 
 def load_predictor(path: str, public_key: str | None = None, threads: int = 1) -> Loaded:
-    """Load the bundle, checkpoint or run folder at `path`.
+    """Load the bundle, checkpoint or run folder at `path`, or reach the policy server at ws://HOST:PORT.
 
     Raises CheckpointError where there is none, and what opening it raises.
     """
+    if path.startswith(SERVERS):
+        return _from_server(path)
     file = Path(path)
     if not file.exists():
         raise CheckpointError(f"policy {path}: there is no such file or folder")
@@ -51,11 +59,11 @@ def load_predictor(path: str, public_key: str | None = None, threads: int = 1) -
     return _from_checkpoint(file)
 
 
-class _CheckpointPredictor:
+class CheckpointPredictor:
     """A checkpoint's policy behind the Predictor contract."""
 
     def __init__(self, policy: Any) -> None:
-        self._policy = policy
+        self.policy = policy
         self.spec: DataSpec = policy.spec
         self.obs_steps: int = policy.horizons.obs_steps
         self.action_steps: int = policy.horizons.action_steps
@@ -74,8 +82,20 @@ class _CheckpointPredictor:
 
         generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
         batch = {key: torch.from_numpy(np.ascontiguousarray(value))[None] for key, value in obs.items()}
-        chunk: np.ndarray = self._policy.predict(batch, generator).values[0].float().cpu().numpy()
+        chunk: np.ndarray = self.policy.predict(batch, generator).values[0].float().cpu().numpy()
         return chunk
+
+
+class _ServedPredictor:
+    """A policy server behind the Predictor contract."""
+
+    def __init__(self, client: PolicyClient) -> None:
+        self._client, self.origin = client, client.origin
+        self.spec, self.obs_steps, self.action_steps = client.spec, client.obs_steps, client.action_steps
+
+    def predict(self, obs: Obs, rng: np.random.Generator) -> np.ndarray:
+        """See Predictor."""
+        return self._client.predict(obs, int(rng.integers(2**63)))
 
 
 class _BundlePredictor:
@@ -112,6 +132,11 @@ def _from_bundle(file: Path, public_key: str | None, threads: int) -> Loaded:
     return Loaded(predictor, origin, provenance.get("env"), train, held_out)
 
 
+def _from_server(url: str) -> Loaded:
+    predictor = _ServedPredictor(PolicyClient(url, os.environ.get(TOKEN_VARIABLE)))
+    return Loaded(predictor, {**predictor.origin, "kind": "server", "url": url})
+
+
 def _order(columns: list[str], wanted: tuple[str, ...], file: Path) -> list[int]:
     """Where in `columns` the `wanted` ones stand: the manifest does not keep the order of observations."""
     missing = [name for name in wanted if name not in columns]
@@ -137,6 +162,6 @@ def _from_checkpoint(file: Path) -> Loaded:
         "checkpoint_hash": checkpoint_hash(loaded.file),
         "data_hash": loaded.info.data_hash,
     }
-    predictor = _CheckpointPredictor(loaded.policy)
+    predictor = CheckpointPredictor(loaded.policy)
     predictor.warm_up()
     return Loaded(predictor, origin, loaded.info.env)

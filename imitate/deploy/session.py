@@ -13,6 +13,7 @@ from imitate.deploy.fit import join
 from imitate.deploy.guard import Guard, StateNews
 from imitate.deploy.inference import Inference, InferenceThread, VirtualInference
 from imitate.deploy.journal import Journal, Who
+from imitate.deploy.observer import AFTER_NEWS
 from imitate.deploy.predictor import Loaded
 from imitate.deploy.robot import Robot
 from imitate.deploy.safety.ages import AgeGate, EmergencyStop
@@ -26,9 +27,6 @@ from imitate.spec import DataSpec, require_match
 
 STILL_S = 1.0
 """How long an attempt may take to come to rest when it ends."""
-
-AFTER_NEWS = 0.2
-"""Of a control period: how long after an observation came the policy looks."""
 
 FIRST_SIGHT_S = 5.0
 """How long to wait for the first complete observation."""

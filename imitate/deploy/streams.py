@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from imitate.datasets.camera_pictures import resized
 from imitate.deploy import messages
 from imitate.deploy.description import AXES, ImageSource, JointSource, PoseSource, Source, Target
-from imitate.deploy.images import decoded, resized
+from imitate.deploy.images import decoded
 from imitate.deploy.robot import Reading
 from imitate.deploy.transport import Message
 from imitate.errors import RobotError

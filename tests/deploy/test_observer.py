@@ -4,10 +4,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from imitate.deploy.observer import Observer
+from imitate.deploy.observer import AFTER_NEWS, Observer
 from imitate.deploy.plan import Schedule
 from imitate.deploy.robot import Reading, Snapshot
+from imitate.deploy.safety.state_machine import State
 from imitate.spec import ArraySpec, DataSpec
 
 PERIOD_S = 0.1
@@ -20,7 +24,10 @@ class Streams:
     def __init__(self) -> None:
         self.arrived_s: dict[str, float] = {}
         unfit = SimpleNamespace(stale=("nothing is acted on",), fault=None)
-        guard: Any = SimpleNamespace(seeing=SimpleNamespace(check=lambda *_: unfit))
+        self.supervisor = SimpleNamespace(state=State.RUNNING)
+        guard: Any = SimpleNamespace(
+            seeing=SimpleNamespace(check=lambda *_: unfit), supervisor=self.supervisor
+        )
         journal: Any = SimpleNamespace(observation=lambda *_: None)
         nothing: Any = None
         robot: Any = SimpleNamespace(read=self.read)
@@ -90,3 +97,54 @@ def test_before_anything_is_known_nothing_is_waited_for() -> None:
     assert streams.is_whole(10.0)
     streams.came(arm=9.9, cube=9.7)
     assert streams.is_whole(10.0)
+
+
+def looked_at(streams: Streams, comes: dict[str, tuple[float, float]], steps: int) -> list[float]:
+    """Looks of a policy at streams {name: (first, interval)} in s: the age in s of `cube` at each."""
+    schedule, ages = Schedule(0.0, PERIOD_S, 0.0), []
+
+    def newest(now_s: float) -> dict[str, float]:
+        return {k: first + np.floor((now_s - first) / every) * every for k, (first, every) in comes.items()}
+
+    for step in range(steps):
+        streams.came(**newest(schedule.halfway_s(step)))
+        streams.observer.glance()
+        now_s = schedule.observed_s(step)
+        streams.came(**newest(now_s))
+        streams.observe(now_s)
+        ages.append(now_s - streams.arrived_s["cube"])
+        schedule = schedule.earlier(streams.observer.late_s(PERIOD_S))
+    return ages
+
+
+@given(st.floats(-1.0, -0.9), st.floats(0.985, 1.015))
+def test_looks_follow_what_comes_once_per_period(first_s: float, slower: float) -> None:
+    ages = looked_at(Streams(), {"cube": (first_s, PERIOD_S * slower), "arm": (-1.0, 0.01)}, 60)
+    assert ages[-20:] == pytest.approx([AFTER_NEWS * PERIOD_S] * 20, abs=0.003)
+
+
+def test_steps_change_their_length_by_little_while_the_robot_moves() -> None:
+    ages = looked_at(Streams(), {"cube": (-1.08, PERIOD_S), "arm": (-1.08, PERIOD_S)}, 30)
+    assert ages[1] == pytest.approx(0.08)
+    moved = (np.diff(ages[1:]) + PERIOD_S / 2) % PERIOD_S - PERIOD_S / 2
+    assert np.abs(moved).max() == pytest.approx(0.003)
+    assert ages[-1] == pytest.approx(AFTER_NEWS * PERIOD_S)
+
+
+def test_while_nothing_moves_the_next_look_is_right() -> None:
+    streams = Streams()
+    streams.supervisor.state = State.HOLD
+    ages = looked_at(streams, {"cube": (-1.06, PERIOD_S), "arm": (-1.06, PERIOD_S)}, 4)
+    assert ages[2:] == pytest.approx([AFTER_NEWS * PERIOD_S] * 2)
+
+
+def test_streams_that_come_often_do_not_move_the_looks() -> None:
+    streams = Streams()
+    looked_at(streams, {"cube": (-1.0, 0.013), "arm": (-1.0, 0.01)}, 5)
+    assert streams.observer.late_s(PERIOD_S) == 0
+
+
+def test_a_stream_that_stopped_does_not_move_the_looks() -> None:
+    streams = Streams()
+    looked_at(streams, {"cube": (-1.0, 50.0), "arm": (-1.0, 60.0)}, 5)
+    assert streams.observer.late_s(PERIOD_S) == 0
