@@ -12,10 +12,21 @@ PACKAGE = ROOT / "imitate"
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "spec", "history", "types", "progress", "parts", "device"),
     ("runtime",),
-    ("normalize", "policy", "symmetry", "env"),
+    ("normalize", "policy", "symmetry", "alignment", "env"),
     ("datasets", "policies", "envs"),
     ("checkpoint", "execution", "rollout"),
-    ("training", "evaluation", "curation", "inspection", "collection", "export", "deploy", "cluster", "page"),
+    (
+        "training",
+        "serving",
+        "evaluation",
+        "curation",
+        "inspection",
+        "collection",
+        "export",
+        "deploy",
+        "cluster",
+        "page",
+    ),
     ("config", "cli", "__main__"),
 )
 APART = {"datasets", "policies", "envs"}

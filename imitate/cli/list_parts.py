@@ -1,14 +1,14 @@
 """imitate list: policies, environments, robots, formats of data and the other choices there are.
 
     imitate list
-    imitate list group=env
+    imitate list envs
 
 Each environment is made once, so what is said about it is so on this machine: its rate and longest episode,
 what it observes and which actions it takes in which units, what counts as success, whether a scripted expert
 can demonstrate it and in which styles; or what has to be installed before it runs.
 
 Keys:
-    group    only one of the groups: policy, env, robot, format, …; null: all
+    group    only one of the groups: policies, envs, robots, formats, …; null: all
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from imitate.datasets.importing import OURS
 from imitate.env import Env
 from imitate.errors import ConfigError, ImitateError, nearest
 from imitate.parts import from_json
-from imitate.progress import Progress
+from imitate.progress import Progress, Task
 from imitate.types import ArraySpec
 
 FIRST_GROUPS = ("policy", "env")
@@ -36,6 +36,7 @@ FORMATS = "format"
 """What `imitate import` reads, and what its format= can be: not a folder of configs, but modules."""
 
 WIDTH = 110
+POSITIONAL = "group"
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,17 @@ class ListCommand:
     group: str | None
 
     def __post_init__(self) -> None:
-        if self.group is not None and self.group not in _groups():
+        if self.group is not None and self.group not in _plurals():
             raise ConfigError(
                 f"group is {self.group!r}: there is no such group{nearest(self.group, _groups())}"
             )
 
     def run(self, progress: Progress) -> Outcome:
         """Look at every part and describe it."""
-        groups = [self.group] if self.group else _groups()
-        found = {group: _entries(group) for group in groups}
+        groups = [_plurals()[self.group]] if self.group else _groups()
+        parts = {group: _names(group) for group in groups}
+        with progress.task("looking", sum(map(len, parts.values())), "parts") as task:
+            found = {group: [_counted(group, name, task) for name in names] for group, names in parts.items()}
         lines = [line for group, entries in found.items() for line in _section(group, entries)]
         return Outcome(found, lines)
 
@@ -65,17 +68,30 @@ def _groups() -> list[str]:
     return [*FIRST_GROUPS, *(name for name in filled if name not in FIRST_GROUPS), FORMATS]
 
 
-def _entries(group: str) -> list[dict[str, Any]]:
-    if group != FORMATS:
-        return [_entry(group, name) for name in options(group)]
-    return [
-        {
-            "name": found.key,
-            "about": f"{found.title}, read{' and written' if found.write or found.key == OURS else ''}",
-            "writes": bool(found.write) or found.key == OURS,
-        }
-        for found in formats()
-    ]
+def _plurals() -> dict[str, str]:
+    """{what a user may call a group: its name}, such as envs and policies."""
+    plurals = {f"{group[:-1]}ies" if group.endswith("y") else f"{group}s": group for group in _groups()}
+    return {group: group for group in _groups()} | plurals
+
+
+def _names(group: str) -> list[str]:
+    return [found.key for found in formats()] if group == FORMATS else options(group)
+
+
+def _counted(group: str, name: str, task: Task) -> dict[str, Any]:
+    entry = _format(name) if group == FORMATS else _entry(group, name)
+    task.advance()
+    return entry
+
+
+def _format(name: str) -> dict[str, Any]:
+    found = next(found for found in formats() if found.key == name)
+    writes = bool(found.write) or found.key == OURS
+    return {
+        "name": name,
+        "about": f"{found.title}, read{' and written' if writes else ''}",
+        "writes": writes,
+    }
 
 
 def _entry(group: str, name: str) -> dict[str, Any]:
@@ -147,6 +163,8 @@ def _env_lines(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "observes", "; ".join(_array_text(key, array) for key, array in entry["obs"].items())
         yield "acts", _array_text("", entry["action"])
         yield "success", entry["success"]
+        if entry["score"] != "success":
+            yield "score", entry["score"]
     else:
         yield "not here", entry["reason"]
     for key, values in entry["choices"].items():

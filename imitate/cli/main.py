@@ -1,7 +1,7 @@
 """The entry point: `imitate VERB key=value …`.
 
-Exit code 0 only when the work was done; 2 for a mistake the user can mend, told in one line without a
-traceback; 130 after Ctrl-C.
+Exit code 0 only when the work was done; 1 where it was and the answer is no (`imitate reproduce`); 2 for a
+mistake the user can mend, told in one line without a traceback; 130 after Ctrl-C.
 """
 
 import ast
@@ -67,10 +67,11 @@ def _run(arguments: list[str]) -> int:
         print(_docstring(verbs()[verb]))
         return 0
     from imitate.cli.console import progress_for_stderr
+    from imitate.cli.positional import with_keys
 
-    outcome = compose(verb, overrides).run(progress_for_stderr())
+    outcome = compose(verb, with_keys(verb, verbs()[verb], overrides)).run(progress_for_stderr())
     print(json.dumps(outcome.json) if "--json" in flags else "\n".join(outcome.lines), flush=True)
-    return 0
+    return int(outcome.exit_code)
 
 
 def _as_setting(argument: str) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from imitate.env import Env, Expert, Obs, clipped, spaces_of
+from imitate.envs.mujoco_changes import ModelChanges, push, require_possible
 from imitate.envs.offscreen import Offscreen, mujoco
+from imitate.envs.pushes import Pushes
 from imitate.errors import ConfigError, EnvError, import_extra, nearest
 from imitate.types import ArraySpec, DataSpec
 
@@ -94,6 +96,7 @@ class Metaworld(Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": RATE_HZ}  # noqa: RUF012
     success_definition = "Meta-World's success signal of the task was raised at any step"
+    perturbations = ("friction", "mass", "start_range", "push")
 
     def __init__(self, config: MetaworldConfig) -> None:
         self._fresh_task = _maker_of(config.task)
@@ -116,6 +119,7 @@ class Metaworld(Env):
         super().reset(seed=seed)
         self.close()
         self._forget_past()
+        self._change_world()
         self._task.seed(int(self.np_random.integers(2**31)) if seed is None else seed)
         self._seen, _ = self._task.reset()
         return self._observe(), self._info()
@@ -125,8 +129,23 @@ class Metaworld(Env):
         self._seen = np.zeros(STATE.shape)
         self._steps, self._success = 0, False
 
+    def perturb(self, name: str, size: float) -> None:
+        """See Env.perturb."""
+        require_possible(self._task.model, name)
+        super().perturb(name, size)
+
+    def _change_world(self) -> None:
+        """Set the fresh task up as `perturb` asks for."""
+        for_model, for_pushes = self.np_random.spawn(2)
+        ModelChanges(self._task.model).apply(self.changes, for_model)
+        self._pushes = Pushes(for_pushes, RATE_HZ, self.change("push"))
+        if self.change("start_range"):
+            _widen(self._task, self.change("start_range"))
+
     def step(self, action: np.ndarray) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Apply `action` (4,) for 1/80 s; the reward is Meta-World's, 0 to 10."""
+        if (change := self._pushes.next()) is not None:
+            push(self._task.model, self._task.data, change)
         self._seen, reward, _, _, told = self._task.step(clipped(action, ACTION))
         self._steps += 1
         self._success = self._success or bool(told["success"])
@@ -167,6 +186,15 @@ class _ScriptedExpert:
             warnings.filterwarnings("ignore", message="Constant")
             action = self._policy.get_action(self._env._seen)
         return clipped(action, ACTION)
+
+
+def _widen(task: Any, share: float) -> None:
+    """Draw objects and goal from ranges that are wider by `share`, and let the observation show them."""
+    for name in ("_random_reset_space", "goal_space"):
+        box = getattr(task, name, None)
+        if box is not None:
+            half = share * (box.high - box.low) / 2
+            setattr(task, name, type(box)(box.low - half, box.high + half, dtype=box.dtype))
 
 
 def _maker_of(name: str) -> Any:

@@ -60,6 +60,7 @@ class MetaworldMultitask(Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": RATE_HZ}  # noqa: RUF012
     success_definition = "Meta-World's success signal of the episode's task was raised at any step"
+    perturbations = ("friction", "start_range")
 
     def __init__(self, config: MetaworldMultitaskConfig) -> None:
         self._config = config
@@ -87,6 +88,7 @@ class MetaworldMultitask(Env):
         if name not in self._built:
             self._built[name] = self._config.single(name).build()
         self._single = self._built[name]
+        self._single.changes = self.changes
 
     def step(self, action: np.ndarray) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
         """Apply `action` (4,) for 1/80 s; the reward is Meta-World's, 0 to 10."""

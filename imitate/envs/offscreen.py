@@ -47,11 +47,9 @@ class Offscreen:
         self._scene = mujoco.MjvScene(model, maxgeom=1000)
         self._options = mujoco.MjvOption()
 
-    def draw(self, data: Any, camera: str) -> np.ndarray:
-        """The view (height, width, 3) uint8 of the model's `camera`."""
-        view = mujoco.MjvCamera()
-        view.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        view.fixedcamid = self._model.camera(camera).id
+    def draw(self, data: Any, camera: Any) -> np.ndarray:
+        """The view (height, width, 3) uint8 of `camera`: a name in the model, or a mujoco.MjvCamera."""
+        view = self._fixed(camera) if isinstance(camera, str) else camera
         kinds = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(self._model, data, self._options, None, view, kinds, self._scene)
         self._gl.make_current()
@@ -59,6 +57,12 @@ class Offscreen:
         picture = np.empty((self._area.height, self._area.width, 3), np.uint8)
         mujoco.mjr_readPixels(picture, None, self._area, self._context)
         return np.ascontiguousarray(picture[::-1])
+
+    def _fixed(self, name: str) -> Any:
+        view = mujoco.MjvCamera()
+        view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        view.fixedcamid = self._model.camera(name).id
+        return view
 
     def close(self) -> None:
         """Give the memory back; may be called twice."""

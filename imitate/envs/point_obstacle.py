@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from imitate.env import Env, Obs, clipped, spaces_of
+from imitate.envs.pushes import Pushes
 from imitate.errors import ConfigError, EnvError, nearest
 from imitate.types import ArraySpec, DataSpec
 
@@ -87,11 +88,15 @@ class PointObstacle(Env):
 
     The action (2) is the wanted velocity in m/s. Touching the obstacle ends the episode without success,
     reaching the goal ends it with reward 1.
+
+    Of the changes that `perturb` makes, "mass" is that of the point itself, and no push makes it faster than
+    0.6 m/s along an axis.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": RATE_HZ}  # noqa: RUF012
     success_definition = "the mass came within 8 cm of the goal's centre and never touched the obstacle"
     expert_styles = tuple(STYLES)
+    perturbations = ("mass", "start_range", "push")
 
     def __init__(self, config: PointObstacleConfig) -> None:
         speed = _plane("velocity", "m/s", MAX_SPEED_M_S)
@@ -110,10 +115,11 @@ class PointObstacle(Env):
     ) -> tuple[Obs, dict[str, Any]]:
         """Start an episode at rest, with start, obstacle and goal drawn; `options` are ignored."""
         super().reset(seed=seed)
-        rng = self.np_random
-        self._position = np.array([rng.uniform(-START_SPREAD_M, START_SPREAD_M), START_Y_M])
-        self._obstacle = rng.uniform(-OBSTACLE_SPREAD_M, OBSTACLE_SPREAD_M, 2)
-        self._goal = np.array([rng.uniform(-GOAL_SPREAD_M, GOAL_SPREAD_M), GOAL_Y_M])
+        rng, wider = self.np_random, 1.0 + self.change("start_range")
+        self._position = np.array([wider * rng.uniform(-START_SPREAD_M, START_SPREAD_M), START_Y_M])
+        self._obstacle = wider * rng.uniform(-OBSTACLE_SPREAD_M, OBSTACLE_SPREAD_M, 2)
+        self._goal = np.array([wider * rng.uniform(-GOAL_SPREAD_M, GOAL_SPREAD_M), GOAL_Y_M])
+        self._pushes = Pushes(rng.spawn(1)[0], RATE_HZ, self.change("push"))
         self._velocity = np.zeros(2)
         self._drawn_style = str(rng.choice(USUAL_STYLES))
         self._path = [self._position]
@@ -124,7 +130,11 @@ class PointObstacle(Env):
         """Move for 0.1 s with the wanted velocity `action` (2,) m/s."""
         wanted = clipped(action, self.data_spec.action)
         step_s = 1.0 / RATE_HZ
-        self._velocity = self._velocity + (wanted - self._velocity) * (1.0 - np.exp(-step_s / LAG_S))
+        # What drives the mass is as strong as ever, so a heavier one follows more slowly.
+        lag_s = LAG_S * (1.0 + self.change("mass"))
+        self._velocity = self._velocity + (wanted - self._velocity) * (1.0 - np.exp(-step_s / lag_s))
+        if (change := self._pushes.next()) is not None:
+            self._velocity = np.clip(self._velocity + change, -MAX_SPEED_M_S, MAX_SPEED_M_S)
         before = self._position
         self._position = np.clip(before + self._velocity * step_s, -FIELD_M, FIELD_M)
         self._path.append(self._position)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from imitate.alignment import Alignment
 from imitate.env import Env, Obs, clipped, spaces_of
 from imitate.errors import ConfigError, import_extra
 from imitate.symmetry import Mirror, Reflection
@@ -46,6 +47,14 @@ MIRROR = Mirror(
         )
     },
     Reflection(order=(1, 0), signs=(-1.0, -1.0), offsets=(TABLE_PX, TABLE_PX)),
+)
+
+# People stopped short of the target by 7 px and 2° in the median; a push is the same anywhere on the table.
+ALIGNMENT = Alignment(
+    points={"state": ((0, 1), (2, 3)), "action": ((0, 1),)},
+    angles={"state": (4,)},
+    anchor=("state", 2, 3, 4),
+    goal=(TABLE_PX / 2, TABLE_PX / 2, TWO_PI / 8),
 )
 
 
@@ -86,6 +95,7 @@ class PushT(Env):
     success_definition = "the block covered more than 95 % of its target outline at any time"
     score_name = "greatest coverage / 0.95"
     mirror = MIRROR
+    alignment = ALIGNMENT
 
     def __init__(self, config: PushTConfig) -> None:
         # gym-pusht draws with pygame, which otherwise greets on stdout.
@@ -165,7 +175,7 @@ class PushT(Env):
     def _observe(self) -> Obs:
         agent, block = self._suite.agent.position, self._suite.block
         state = np.array([*agent, *block.position, block.angle % TWO_PI], np.float32)
-        if not self._image:
+        if not (self._image and self.shows_images):
             return {"state": state}
         return {"state": state, "img": self._suite._render()}
 

@@ -155,12 +155,18 @@ def _lines(
         for name, (steps, y) in known.items():
             ax.plot(steps, y, label=name, marker="o" if len(steps) < 30 else None, markersize=3)
         ax.set(xlabel="step", ylabel=label)
-        if log and values.min() > 0 and values.max() > LOG_SCALE_FROM * values.min():
-            ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            ax.yaxis.set_minor_formatter(NullFormatter())
+        if log:
+            readable_log_axis(ax, values)
         if len(lines) > 1:
             ax.legend()
 
     return chart(draw, title, note)
+
+
+def readable_log_axis(ax: Axes, values: np.ndarray) -> None:
+    """A logarithmic scale with plain numbers, where the `values` shown are positive and span it."""
+    if values.min() > 0 and values.max() > LOG_SCALE_FROM * values.min():
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())

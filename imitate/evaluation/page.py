@@ -1,7 +1,6 @@
 """The page of an experiment: what the policy achieves first, then how it was trained and how to repeat it."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from imitate.errors import ImitateError
 from imitate.evaluation import curves
+from imitate.evaluation.page_settings import flat, mapping, method, outcome, read_config, short, task
 from imitate.evaluation.result import RolloutResult
 from imitate.evaluation.traces import validation_trace
 from imitate.page import (
@@ -30,10 +30,8 @@ from imitate.page import (
     video,
     write_whole,
 )
-from imitate.parts import TARGET
 from imitate.rollout import EpisodeResult
 from imitate.training.logs import LOG, read_log
-from imitate.training.run import CONFIG
 
 CARD_ROWS = 10
 
@@ -47,7 +45,7 @@ def write_experiment_page(
     result.videos, embedded whole. Raises DataError where a video cannot be read or the page not be written.
     """
     rows = read_log(run_folder / LOG) if run_folder is not None and (run_folder / LOG).exists() else []
-    config = _read_config(run_folder)
+    config = read_config(run_folder)
     parts = [
         _answer(result),
         _about(result, config, rows),
@@ -63,7 +61,7 @@ def write_experiment_page(
 
 def _title(result: RolloutResult) -> str:
     origin = result.provenance
-    return f"{_method(origin.get('policy'))} on {_task(origin.get('env'))}"
+    return f"{method(origin.get('policy'))} on {task(origin.get('env'))}"
 
 
 def _answer(result: RolloutResult) -> Html:
@@ -103,11 +101,11 @@ def _secondary(result: RolloutResult) -> Html:
 
 def _about(result: RolloutResult, config: Mapping[str, Any], rows: curves.Rows) -> Html:
     origin = result.provenance
-    data = {**_flat(config.get("data")), "content hash": _short(origin.get("data_hash"))}
-    env = {"rate_hz": result.rate_hz, "max_steps": result.max_steps, **_flat(origin.get("env"))}
+    data = {**flat(config.get("data")), "content hash": short(origin.get("data_hash"))}
+    env = {"rate_hz": result.rate_hz, "max_steps": result.max_steps, **flat(origin.get("env"))}
     cards = {
-        "Policy": {"method": _method(origin.get("policy")), **_flat(origin.get("policy"))},
-        "Environment": {"task": _task(origin.get("env")), **env},
+        "Policy": {"method": method(origin.get("policy")), **flat(origin.get("policy"))},
+        "Environment": {"task": task(origin.get("env")), **env},
         "Data": data,
         "Training": _training(origin, config, rows),
     }
@@ -118,12 +116,21 @@ def _about(result: RolloutResult, config: Mapping[str, Any], rows: curves.Rows) 
 def _training(origin: Mapping[str, Any], config: Mapping[str, Any], rows: curves.Rows) -> dict[str, object]:
     times = [row["time_s"] for row in rows if "time_s" in row]
     took = {"training took": f"{times[-1] / 60:.1f} minutes"} if times else {}
-    settings = {**_mapping(config.get("train")), **_mapping(config.get("optim"))}
+    settings = {**mapping(config.get("train")), **mapping(config.get("optim"))}
     names = ("batch_size", "schedule", "weight_decay", "seed", "precision")
     known = {name: settings[name] for name in names if name in settings}
     rates = [row["train/learning_rate"] for row in rows if "train/learning_rate" in row]
     rate = {"highest learning rate": f"{max(rates):.2g}"} if rates else {}
-    return {"chosen at step": amount(origin.get("training_step")), **took, **rate, **known}
+    return {"chosen at step": amount(origin.get("training_step")), **took, **_waited(rows), **rate, **known}
+
+
+def _waited(rows: curves.Rows) -> dict[str, str]:
+    """The share of the steps' time in which training waited for data; {} for logs that do not tell."""
+    waited, speed = (curves.series(rows, f"train/{name}")[1] for name in ("data_wait", "steps_per_s"))
+    if not len(waited) or len(waited) != len(speed) or speed.min() <= 0:
+        return {}
+    share = np.average(waited, weights=1 / speed)  # rows are of equally many steps
+    return {"waited for data": f"{share:.1%} of the time"}
 
 
 def _videos(result: RolloutResult, videos: Sequence[Path]) -> Html | None:
@@ -143,7 +150,7 @@ def _video(path: Path, episode: EpisodeResult | None) -> Html:
 
 
 def _learning(result: RolloutResult, config: Mapping[str, Any], rows: curves.Rows) -> Html | None:
-    episodes = _mapping(config.get("train")).get("eval_episodes")
+    episodes = mapping(config.get("train")).get("eval_episodes")
     charts = [
         curves.success_chart(rows, episodes, result.provenance.get("training_step")),
         curves.loss_chart(rows),
@@ -188,7 +195,7 @@ def _episodes(result: RolloutResult) -> Html:
     rows = [
         [
             str(episode.seed),
-            _outcome(episode),
+            outcome(episode),
             f"{episode.score:.3f}",
             str(episode.length),
             "–" if episode.steps_to_success is None else str(episode.steps_to_success),
@@ -201,12 +208,6 @@ def _episodes(result: RolloutResult) -> Html:
     return section("Every episode", strip, whole, intro=intro)
 
 
-def _outcome(episode: EpisodeResult) -> Html:
-    return (
-        tag("span", "✓ success", class_="good") if episode.success else tag("span", "✕ failed", class_="bad")
-    )
-
-
 def _provenance(result: RolloutResult, config: Mapping[str, Any]) -> Html:
     origin = result.provenance
     keys = ("date", "device", "commit", "checkpoint", "checkpoint_hash", "training_commit", "data_hash")
@@ -217,7 +218,7 @@ def _provenance(result: RolloutResult, config: Mapping[str, Any]) -> Html:
     if "env_steps_per_s" in speed:
         said["simulation"] = f"{speed['env_steps_per_s']:.0f} steps/s"
         said["inference"] = f"{speed['policy_ms_per_call']:.1f} ms per batched call"
-    versions = ", ".join(f"{name} {version}" for name, version in _mapping(origin.get("versions")).items())
+    versions = ", ".join(f"{name} {version}" for name, version in mapping(origin.get("versions")).items())
     repeat = [paragraph("To repeat it:"), tag("pre", origin["command"])] if origin.get("command") else []
     settings = {"rollout": origin.get("rollout"), "run": config or None}
     more = [
@@ -229,44 +230,3 @@ def _provenance(result: RolloutResult, config: Mapping[str, Any]) -> Html:
     ]
     whole = [facts(said), *repeat, *more, paragraph(versions, class_="note")]
     return section("Where this comes from", *whole)
-
-
-def _read_config(run_folder: Path | None) -> dict[str, Any]:
-    """The settings of the run; nothing where they cannot be read, since the page does not depend on them."""
-    try:
-        return dict(_mapping(json.loads((run_folder / CONFIG).read_text()))) if run_folder else {}
-    except (OSError, ValueError):
-        return {}
-
-
-def _method(policy: Any) -> str:
-    """A policy's class in words, without "Config": "Behaviour cloning"."""
-    name = str(_mapping(policy).get(TARGET, "")).rpartition(".")[2].removesuffix("Config")
-    return re.sub(r"(?<=[a-z])[A-Z]", lambda capital: f" {capital[0].lower()}", name) or "Unknown policy"
-
-
-def _task(env: Any) -> str:
-    """An environment's module, and its task where it names one: "tabletop/push", "metaworld reach-v3"."""
-    module = str(_mapping(env).get(TARGET, "")).rpartition(".")[0] or "unknown environment"
-    name = module.removeprefix("imitate.envs.").replace(".", "/")
-    task = _mapping(env).get("task")
-    return f"{name} {task}" if isinstance(task, str) else name
-
-
-def _flat(part: Any) -> dict[str, object]:
-    """The settings of a part and of the parts in it by name, without the import paths; the outer one wins."""
-    pairs: dict[str, object] = {}
-    for key, value in _mapping(part).items():
-        if isinstance(value, Mapping):
-            pairs = _flat(value) | pairs
-        elif key != TARGET and value not in (None, "", []):
-            pairs[key] = ", ".join(map(str, value)) if isinstance(value, list) else value
-    return pairs
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _short(digest: object) -> Html:
-    return tag("code", str(digest or "unknown")[:12])

@@ -1,5 +1,7 @@
 """Where a result comes from: enough to repeat it, and to see why a repetition differs."""
 
+import functools
+import hashlib
 import os
 import platform
 import re
@@ -12,21 +14,36 @@ from typing import Any
 
 import torch
 
+import imitate
 from imitate import __version__
 from imitate.checkpoint import LoadedPolicy, checkpoint_hash, commit
 from imitate.env import EnvConfig
+from imitate.evaluation.seeds import SeedCheck
 from imitate.parts import to_json
 from imitate.rollout import RolloutConfig
 
+SOURCES = {".py", ".xml"}
+"""What a rollout depends on: code, and the models of our own simulations."""
+
 
 def provenance(
-    loaded: LoadedPolicy, env: EnvConfig, config: RolloutConfig, device: torch.device
+    loaded: LoadedPolicy,
+    env: EnvConfig,
+    config: RolloutConfig,
+    device: torch.device,
+    seeds: SeedCheck | None = None,
 ) -> dict[str, Any]:
-    """All that determined a rollout, as plain JSON values; the time is in UTC."""
+    """All that determined a rollout, as plain JSON values; the time is in UTC.
+
+    `seeds` says whether its starts were new to the policy.
+    """
     return {
         "versions": versions(),
         "commit": commit(),
+        "code_hash": code_hash(),
         "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
         "checkpoint": str(loaded.file),
         "checkpoint_hash": checkpoint_hash(loaded.file),
         "training_step": loaded.info.step,
@@ -37,7 +54,19 @@ def provenance(
         "env": to_json(env),
         "policy": dict(loaded.info.policy),
         "rollout": to_json(config),
+        "training_seeds": dict(loaded.info.seeds),
+        "seeds": None if seeds is None else seeds.to_json(),
     }
+
+
+@functools.cache
+def code_hash() -> str:
+    """SHA-256 over the sources of imitate: what a commit cannot say of a changed or installed copy."""
+    root = Path(imitate.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(path for path in root.rglob("*") if path.suffix in SOURCES):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

@@ -1,10 +1,14 @@
-"""rollout.json: the result of an evaluation, written and read back with every field checked."""
+"""rollout.json: the result of an evaluation, written and read back with every field checked.
 
+Beside it lies episodes.csv, one row per episode, for spreadsheets and other programs.
+"""
+
+import csv
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
 
@@ -12,7 +16,9 @@ from imitate.errors import DataError
 from imitate.evaluation.statistics import Interval, mean_interval, wilson
 from imitate.rollout import EpisodeResult, Rollout
 
-FILE_NAME = "rollout.json"
+FILE_NAME, TABLE_NAME = "rollout.json", "episodes.csv"
+NOT_IN_TABLE = {"final_obs"}
+Conduct = Literal["violations", "collisions"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,22 @@ class RolloutResult:
         """The 95 % bootstrap interval of the mean score."""
         return mean_interval([episode.score for episode in self.episodes])
 
+    @property
+    def seconds_to_success(self) -> list[float]:
+        """How long each episode that succeeded took, s; empty where the control rate is not known."""
+        seconds = [_seconds(episode, self.rate_hz) for episode in self.episodes]
+        return [one for one in seconds if one is not None]
+
+    @property
+    def smoothness(self) -> list[float]:
+        """The smoothness of every episode that has one, see EpisodeResult."""
+        return [e.smoothness for e in self.episodes if e.smoothness is not None]
+
+    def steps_with(self, what: Conduct) -> tuple[int, int] | None:
+        """In how many control steps it happened, and in how many episodes; None where nothing says so."""
+        counts = [count for e in self.episodes if (count := getattr(e, what)) is not None]
+        return (sum(counts), sum(count > 0 for count in counts)) if counts else None
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` is its inverse."""
         return {
@@ -85,15 +107,29 @@ class RolloutResult:
             "score_interval": list(self.score_interval),
             "mean_return": float(np.mean([episode.total_reward for episode in self.episodes])),
             "mean_length": float(np.mean([episode.length for episode in self.episodes])),
+            **self._conduct(),
             "max_steps": self.max_steps,
             "rate_hz": self.rate_hz,
             "score_name": self.score_name,
             "success_definition": self.success_definition,
             "timing": dict(self.timing),
             "videos": [{"seed": seed, "file": file} for seed, file in self.videos.items()],
-            "episodes": [asdict(episode) for episode in self.episodes],
+            "episodes": [_row(episode) for episode in self.episodes],
             "provenance": dict(self.provenance),
         }
+
+    def _conduct(self) -> dict[str, Any]:
+        seconds, smoothness = self.seconds_to_success, self.smoothness
+        found: dict[str, Any] = {
+            "median_seconds_to_success": float(np.median(seconds)) if seconds else None,
+            "mean_smoothness": float(np.mean(smoothness)) if smoothness else None,
+            "smoothness_interval": list(mean_interval(smoothness)) if smoothness else None,
+        }
+        kinds: tuple[Conduct, ...] = ("violations", "collisions")
+        for what in kinds:
+            steps, episodes = self.steps_with(what) or (None, None)
+            found |= {f"steps_with_{what}": steps, f"episodes_with_{what}": episodes}
+        return found
 
     @classmethod
     def from_json(cls, value: Any) -> "RolloutResult":
@@ -116,9 +152,15 @@ class RolloutResult:
 
 
 def save(result: RolloutResult, folder: Path) -> None:
-    """Write `folder`/rollout.json."""
+    """Write `folder`/rollout.json and `folder`/episodes.csv."""
     text = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
     (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+    with (folder / TABLE_NAME).open("w", encoding="utf-8", newline="") as file:
+        names = [field.name for field in fields(EpisodeResult) if field.name not in NOT_IN_TABLE]
+        table = csv.DictWriter(file, [*names, "seconds_to_success"], extrasaction="ignore")
+        table.writeheader()
+        for episode in result.episodes:
+            table.writerow(asdict(episode) | {"seconds_to_success": _seconds(episode, result.rate_hz)})
 
 
 def load(path: Path | str) -> RolloutResult:
@@ -142,11 +184,31 @@ def load(path: Path | str) -> RolloutResult:
         raise DataError(f"{path} is not the result of a rollout: {error}") from error
 
 
+def _seconds(episode: EpisodeResult, rate_hz: float | None) -> float | None:
+    steps = episode.steps_to_success
+    return None if steps is None or not rate_hz else steps / rate_hz
+
+
+def _row(episode: EpisodeResult) -> dict[str, Any]:
+    return asdict(episode) | {"final_obs": {key: list(values) for key, values in episode.final_obs.items()}}
+
+
 def _episode(row: "_Checked") -> EpisodeResult:
+    """An episode of a row; a field that an earlier version did not write has its default."""
     hints = get_type_hints(EpisodeResult)
-    return EpisodeResult(
-        **{field.name: row.get(field.name, hints[field.name]) for field in fields(EpisodeResult)}
-    )
+    plain = {
+        field.name: row.get(field.name, hints[field.name])
+        for field in fields(EpisodeResult)
+        if field.name != "final_obs" and (field.default is MISSING or field.name in row.value)
+    }
+    return EpisodeResult(**plain, final_obs=_final_obs(row))
+
+
+def _final_obs(row: "_Checked") -> dict[str, tuple[float, ...]]:
+    if "final_obs" not in row.value:
+        return {}
+    seen = _Checked(row.get("final_obs", dict), f"{row.where}.final_obs")
+    return {key: seen.numbers(key) for key in seen.value}
 
 
 @dataclass(frozen=True)
@@ -156,7 +218,8 @@ class _Checked:
     value: Any
     where: str
 
-    def get(self, key: str, kind: Any) -> Any:
+    def get(self, key: str | int, kind: Any) -> Any:
+        """What stands under `key`; raises DataError where it is absent or of another kind."""
         name = f"{self.where}.{key}".lstrip(".")
         if not isinstance(self.value, Mapping):
             raise DataError(f"{self.where or 'it'} is {type(self.value).__name__}, expected an object")
@@ -168,3 +231,8 @@ class _Checked:
             expected = getattr(kind, "__name__", str(kind))
             raise DataError(f"{name} is {found!r:.60}, expected {expected}")
         return found
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """A list of numbers."""
+        listed = _Checked(dict(enumerate(self.get(key, list))), f"{self.where}.{key}")
+        return tuple(float(listed.get(i, float)) for i in listed.value)

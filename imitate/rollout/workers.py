@@ -1,12 +1,17 @@
-"""Where hosts of environments run: in this process, or in worker processes that share nothing but a pipe."""
+"""Where hosts of environments run: in this process, or in worker processes.
+
+Worker and parent share a pipe for actions and results, and the memory in which slots show what they see.
+"""
 
 import multiprocessing
 import signal
 import threading
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -14,48 +19,50 @@ import numpy as np
 import torch
 
 from imitate.errors import EnvError, ImitateError
-from imitate.rollout.host import EnvFacts, EnvHost, HostOrder, SlotReport
+from imitate.rollout.host import LANES, EnvFacts, EnvHost, HostOrder, Reports
 
 JOIN_S = 2.0
 """How long a worker may take to leave after its pipe is closed before it is killed, in seconds."""
 
-Reports = dict[int, SlotReport]
-
 
 class Place(Protocol):
-    """Somewhere that slots live. `send` does not wait, so that all places work at the same time."""
+    """Somewhere that slots of `rows` live. `send` does not wait, so that all places work at the same time.
 
-    slots: frozenset[int]
+    Answers come in the order of what was sent. The first two are those of both lanes' first observations,
+    for which nothing need be sent.
+    """
 
-    def begin(self) -> tuple[EnvFacts, Reports]:
-        """Wait for the environments and their first observations."""
+    rows: frozenset[int]
+
+    def begin(self) -> EnvFacts:
+        """Wait for the first environment."""
 
     def send(self, actions: Mapping[int, np.ndarray]) -> None:
         """Give {slot: actions (n, Da)} to execute."""
 
     def receive(self) -> Reports:
-        """Wait for what came of it."""
+        """Wait for the next answer."""
 
 
 class Here:
     """Slots in this process."""
 
     def __init__(self, order: HostOrder) -> None:
-        self.slots = frozenset(order.queues)
+        self.rows = frozenset(order.queues)
         self._host = EnvHost(order)
-        self._actions: Mapping[int, np.ndarray] = {}
+        self._sent: deque[Callable[[], Reports]] = deque(partial(self._host.start, lane) for lane in LANES)
 
-    def begin(self) -> tuple[EnvFacts, Reports]:
+    def begin(self) -> EnvFacts:
         """See Place."""
-        return self._host.facts, self._host.start()
+        return self._host.facts
 
     def send(self, actions: Mapping[int, np.ndarray]) -> None:
         """See Place."""
-        self._actions = actions
+        self._sent.append(partial(self._host.advance, actions))
 
     def receive(self) -> Reports:
         """See Place."""
-        return self._host.advance(self._actions)
+        return self._sent.popleft()()
 
     def close(self) -> None:
         """Close the environments."""
@@ -66,27 +73,30 @@ class Worker:
     """Slots in a process of their own. It ends when its pipe closes, also when this process is killed."""
 
     def __init__(self, order: HostOrder) -> None:
-        self.slots = frozenset(order.queues)
+        self.rows = frozenset(order.queues)
         context = _context()
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, order), daemon=True)
         self._process.start()
         theirs.close()
 
-    def begin(self) -> tuple[EnvFacts, Reports]:
+    def begin(self) -> EnvFacts:
         """See Place."""
-        return self._answer()
+        facts: EnvFacts = self._answer()
+        return facts
 
     def send(self, actions: Mapping[int, np.ndarray]) -> None:
         """See Place."""
         try:
             self._pipe.send(actions)
         except OSError:
-            raise self._death() from None
+            while True:  # what it said before it left, its reason last
+                self._answer()
 
     def receive(self) -> Reports:
         """See Place."""
-        return self._answer()
+        reports: Reports = self._answer()
+        return reports
 
     def close(self) -> None:
         """Let the process leave; one that does not is killed."""
@@ -111,7 +121,7 @@ class Worker:
         code = self._process.exitcode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         return EnvError(
-            f"a rollout worker died ({how}) while it played slots {sorted(self.slots)}; "
+            f"a rollout worker died ({how}) while it played rows {sorted(self.rows)}; "
             "if memory ran out, use fewer workers or a smaller batch"
         )
 
@@ -156,7 +166,9 @@ def _serve(pipe: Connection, order: HostOrder) -> None:
     torch.set_num_threads(1)
     try:
         with closing(EnvHost(order)) as host:
-            pipe.send((host.facts, host.start()))
+            pipe.send(host.facts)
+            for lane in LANES:
+                pipe.send(host.start(lane))
             while True:
                 pipe.send(host.advance(pipe.recv()))
     except (EOFError, BrokenPipeError):
@@ -174,7 +186,7 @@ def _portable(error: Exception) -> ImitateError:
 
 @contextmanager
 def places(order: HostOrder, workers: int) -> Iterator[Sequence[Place]]:
-    """The slots of `order` dealt round to `workers` processes; 0 keeps them in this one."""
+    """The rows of `order` dealt to `workers` processes; 0 keeps them in this one."""
     with ExitStack() as stack:
         opened: list[Here | Worker] = []
         for share in _dealt(order, max(1, workers)):
@@ -185,6 +197,7 @@ def places(order: HostOrder, workers: int) -> Iterator[Sequence[Place]]:
 
 
 def _dealt(order: HostOrder, shares: int) -> list[HostOrder]:
-    slots = sorted(order.queues)
-    dealt = [slots[share::shares] for share in range(shares)]
-    return [replace(order, queues={slot: order.queues[slot] for slot in some}) for some in dealt if some]
+    """Rows dealt round, the longest queues first, so that all have about as much to play."""
+    rows = sorted(order.queues, key=lambda row: (-len(order.queues[row]), row))
+    dealt = [sorted(rows[share::shares]) for share in range(shares)]
+    return [replace(order, queues={row: order.queues[row] for row in some}) for some in dealt if some]

@@ -59,6 +59,27 @@ def test_an_environment_whose_suite_is_missing_says_what_to_install(
     assert not pusht["runs_here"] and "imitate[pusht]" in pusht["reason"]
 
 
+@pytest.mark.parametrize("word", ["policies", "policy", "group=policies"])
+def test_a_group_may_be_named_by_a_word(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", word, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [entry["name"] for entry in told.pop("policy")] == options("policy") and not told
+
+
+def test_any_registered_environment_is_offered_with_what_has_to_be_known(told: dict) -> None:
+    registered = entry(told, "gymnasium")
+    assert registered["runs_here"] and registered["rate_hz"] == 50.0 and registered["max_steps"] == 500
+    assert "475" in registered["success"] and "475" in registered["score"] and "475, 0 to 1" in told["text"]
+
+
+def test_every_environment_runs_here_or_says_what_to_install(told: dict) -> None:
+    for found in told["env"]:
+        if found["runs_here"]:
+            assert found["max_steps"] > 0 and found["rate_hz"] > 0 and found["success"]
+        else:
+            assert "pip install" in found["reason"], found["name"]
+
+
 def test_a_misspelt_group_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "group=polcy"]) == 2
     assert "'policy'" in capsys.readouterr().err

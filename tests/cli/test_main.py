@@ -83,4 +83,6 @@ def test_a_command_of_its_own_process(tmp_path: Path) -> None:
 def test_a_reader_that_has_had_enough_is_not_a_mistake() -> None:
     command = f"set -o pipefail; {sys.executable} -m imitate list | true"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert done.returncode == 141 and not done.stderr
+    # A slow machine is shown that the parts are being looked at.
+    complaints = [line for line in done.stderr.splitlines() if not line.startswith("looking")]
+    assert done.returncode == 141 and not complaints

@@ -47,6 +47,9 @@ def test_rollout_writes_everything_and_says_where(run: Path, tmp_path: Path, cap
     assert main(["rollout", f"checkpoint={run}", f"out={out}", "episodes=6", "videos=2", *FAST]) == 0
     printed = capsys.readouterr().out
     assert "of 6 episodes" in printed
+    for figure in ("score  ", "smooth  ", "limits    action out of range in ", "seeds     100000 to 100005"):
+        assert figure in printed
+    assert (out / "episodes.csv").read_text().count("\n") == 7
     assert str(out / "rollout.json") in printed
     result = load(out)
     assert [episode.seed for episode in result.episodes] == list(range(100_000, 100_006))

@@ -21,6 +21,8 @@ from imitate.errors import ConfigError, EnvError, MissingExtraError
 from imitate.parts import from_json, to_json
 
 FOLDER = Path(__file__).resolve().parents[2] / "imitate/configs/env"
+UNNAMED = {"gymnasium"}
+"""Made from gymnasium's spaces, which tell neither names nor units."""
 NAMES = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.yaml"))
 
 
@@ -81,13 +83,13 @@ def test_gymnasium_finds_no_fault(env: Env) -> None:
         check_env(env, skip_render_check=True)
 
 
-def test_its_spec_says_what_it_measures_in_what_units(env: Env) -> None:
+def test_its_spec_says_what_it_measures_in_what_units(name: str, env: Env) -> None:
     spec = env.data_spec
     assert spec.rate_hz and spec.rate_hz > 0
     assert env.success_definition and env.score_name
     assert len(spec.action.low) == len(spec.action.high) == spec.action.size
     for key, array in {**spec.obs, "action": spec.action}.items():
-        if not array.is_image:
+        if not array.is_image and name not in UNNAMED:
             assert len(array.names) == len(array.units) == array.size, key
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from imitate.envs.pusht import MIRROR, PushT, PushTConfig
+from imitate.envs.pusht import ALIGNMENT, MIRROR, PushT, PushTConfig
 from imitate.types import TWO_PI
 
 pytest.importorskip("gym_pusht")
@@ -63,6 +63,30 @@ def test_the_mirrored_episode_is_the_mirror_image_of_the_episode(env: PushT) -> 
         np.testing.assert_allclose(obs["state"][:4], mirrored(state)[:4], atol=2)
         assert angle_between(obs["state"][4], mirrored(state)[4]) < 0.03
         assert seen_reward == pytest.approx(reward, abs=0.03)
+
+
+def test_the_moved_episode_is_the_episode_moved(env: PushT) -> None:
+    rng = np.random.default_rng(0)
+    start = np.array([220.0, 330.0, 250.0, 260.0, 0.9])
+    obs, _ = env.restore(start)
+    states, actions = [start], []
+    for _ in range(12):
+        actions.append(obs["state"][2:4] + rng.normal(0, 20, 2))
+        obs, *_ = env.step(actions[-1])
+        states.append(obs["state"].astype(np.float64))
+    assert np.linalg.norm(states[-1][2:4] - start[2:4]) > 10
+    motions = ALIGNMENT.motions(np.array(states[-1:]))
+
+    def moved(name: str, rows: list[np.ndarray]) -> np.ndarray:
+        return ALIGNMENT.moved(name, np.array(rows), motions, np.zeros(len(rows), np.int64))
+
+    expected = moved("state", states)
+    env.restore(expected[0])
+    for action, state in zip(moved("action", actions), expected[1:], strict=True):
+        obs, *_ = env.step(action)
+        np.testing.assert_allclose(obs["state"][:4], state[:4], atol=2)
+        assert angle_between(obs["state"][4], state[4]) < 0.03
+    assert env.step(action)[4]["success"], "the block lies on its target in the end"
 
 
 def test_it_moves_bitwise_as_gym_pusht_and_measures_the_same(env: PushT) -> None:

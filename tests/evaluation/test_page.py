@@ -50,6 +50,19 @@ def test_with_a_run_the_curves_are_there(tmp_path: Path) -> None:
     assert "recorded actions are not shown: checkpoint" in page
 
 
+def test_the_time_that_training_waited_for_data_is_told(tmp_path: Path) -> None:
+    run = sample_pages.run_folder(tmp_path / "run")
+    rows = [(0.1, 10.0), (0.5, 30.0)]  # of 0.1 s and 0.033 s a step: (0.1 * 0.1 + 0.5 * 0.033) / 0.133
+    lines = [
+        {"step": 100 * n, "train/data_wait": wait, "train/steps_per_s": speed}
+        for n, (wait, speed) in enumerate(rows)
+    ]
+    (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    result = sample_pages.result(tmp_path, OUTCOMES)
+    text = re.sub(r"<[^>]*>", " ", text_of(write_experiment_page(tmp_path / "a.html", result, run)))
+    assert re.search(r"waited for data\s+20\.0% of the time", text)
+
+
 def test_experts_are_drawn_by_layer_and_noise_level() -> None:
     shares = {"sigma80": (0.9, 0.1), "sigma1.86": (0.5, 0.5), "sigma0.001": (0.2, 0.8)}
     last = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import sample_pages
-from browser import Browser, check_quiet, executable
+from browser import WAIT, Browser, check_quiet, executable, press
 from judged_sets import judged
 
 from imitate.curation.report_page import report_page
@@ -17,10 +17,8 @@ pytestmark = pytest.mark.skipif(
 )
 
 PHONE = 390
-KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Escape": 27, "Enter": 13, "ArrowUp": 38}
 TITLE = "document.getElementById('viewer-title').textContent"
 OPEN = "document.getElementById('viewer').open"
-WAIT = "new Promise((done) => setTimeout(done, 80))"
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +47,6 @@ def reload(browser: Browser) -> None:
     browser.send("Page.reload")
     while browser.evaluate("window.stale === true || document.readyState !== 'complete'"):
         pass
-
-
-def press(browser: Browser, key: str) -> None:
-    about = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
-    text = {"text": "\r"} if key == "Enter" else {}
-    browser.send("Input.dispatchKeyEvent", type="keyDown", **about, **text)
-    browser.send("Input.dispatchKeyEvent", type="keyUp", **about)
-    browser.evaluate(WAIT)
 
 
 def shown(browser: Browser) -> list[str]:

@@ -111,3 +111,25 @@ def check_quiet(browser: Browser) -> None:
     """The page complained of nothing, and loaded nothing but itself."""
     assert browser.messages == []
     assert all(address.startswith(("file:", "data:")) for address in browser.requests)
+
+
+KEYS = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    " ": 32,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
+WAIT = "new Promise((done) => setTimeout(done, 80))"
+
+
+def press(browser: Browser, key: str) -> None:
+    """Press and release one of KEYS, and wait until the page has answered."""
+    about = {"key": key, "code": key, "windowsVirtualKeyCode": KEYS[key]}
+    text = {"text": "\r"} if key == "Enter" else {}
+    browser.send("Input.dispatchKeyEvent", type="keyDown", **about, **text)
+    browser.send("Input.dispatchKeyEvent", type="keyUp", **about)
+    browser.evaluate(WAIT)

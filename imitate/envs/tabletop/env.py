@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 
-from imitate.env import Env, Obs, box, clipped, spaces_of
+from imitate.env import PERTURBATIONS, Env, Obs, box, clipped, spaces_of
+from imitate.envs.mujoco_changes import ModelChanges, push, require_possible
+from imitate.envs.pushes import Pushes
 from imitate.envs.tabletop.actions import action_mode
 from imitate.envs.tabletop.arm import JOINTS, MAX_OPENING_M
 from imitate.envs.tabletop.camera import Cameras
 from imitate.envs.tabletop.config import TabletopConfig
 from imitate.envs.tabletop.expert import STYLES, ScriptedExpert
 from imitate.envs.tabletop.scene import Builder, Scene
-from imitate.envs.tabletop.task import Task, draw_in, position_spec
+from imitate.envs.tabletop.task import Draws, Task, position_spec
 from imitate.errors import ConfigError, EnvError, nearest
 from imitate.types import ArraySpec, DataSpec
 
@@ -37,6 +39,7 @@ class TabletopEnv(Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
     expert_styles = tuple(STYLES)
+    perturbations = tuple(PERTURBATIONS)
 
     def __init__(self, config: TabletopConfig, task: Task) -> None:
         builder = Builder()
@@ -47,10 +50,11 @@ class TabletopEnv(Env):
         self._physics_steps = _whole_multiple(self._step_s, self._scene.model.opt.timestep, config.rate_hz)
         self._mode = action_mode(config.action_mode, self._scene.arm, self._step_s)
         self._cameras = Cameras(self._scene, config.cameras, config.image_size)
+        self._model_changes = ModelChanges(self._scene.model, config.cameras)
         self.metadata = {**self.metadata, "render_fps": config.rate_hz}
         self.render_mode = "rgb_array"
         self.max_steps = config.max_steps
-        self.success_definition = task.success_definition  # type: ignore[misc]
+        self.success_definition = task.success_definition
         arm_specs = _arm_specs(self._scene.arm.low, self._scene.arm.high)
         obs = {**arm_specs, **task.obs_specs, **self._cameras.specs}
         self.data_spec = DataSpec(obs, self._mode.spec, config.rate_hz)
@@ -64,10 +68,14 @@ class TabletopEnv(Env):
     ) -> tuple[Obs, dict[str, Any]]:
         """Start an episode with bodies and arm at drawn places; `options` are ignored."""
         super().reset(seed=seed)
+        for_model, for_pushes = self.np_random.spawn(2)
+        self._model_changes.apply(self.changes, for_model)
+        self._pushes = Pushes(for_pushes, 1.0 / self._step_s, self.change("push"))
         self._scene.clear()
-        start = draw_in(self.np_random, START_LOW, START_HIGH)
+        draws = Draws(self.np_random, self.change("start_range"))
+        start = draws.within(START_LOW, START_HIGH)
         self._scene.arm.place(start[:3], float(start[3]), MAX_OPENING_M)
-        self._task.begin(self._scene, self.np_random)
+        self._task.begin(self._scene, draws)
         self._scene.forward()
         self._steps, self._is_solved = 0, False
         return self._observe(), self._info()
@@ -76,12 +84,19 @@ class TabletopEnv(Env):
         """Apply `action` (Da,) for one control step."""
         joints, opening = self._mode.targets(self._scene.arm, clipped(action, self.data_spec.action))
         self._scene.arm.drive(joints, opening, self._step_s)
+        if (change := self._pushes.next()) is not None:
+            push(self._scene.model, self._scene.data, change)
         self._scene.advance(self._physics_steps)
         self._steps += 1
         reward = float(self._task.is_solved(self._scene) and not self._is_solved)
         self._is_solved |= bool(reward)
         truncated = not self._is_solved and self._steps >= self.max_steps
         return self._observe(), reward, self._is_solved, truncated, self._info()
+
+    def perturb(self, name: str, size: float) -> None:
+        """See Env.perturb."""
+        require_possible(self._scene.model, name)
+        super().perturb(name, size)
 
     def expert(self, style: str | None = None) -> ScriptedExpert:
         """The scripted demonstrator; without a `style` it goes the "direct" way, the easiest to learn."""
@@ -110,7 +125,7 @@ class TabletopEnv(Env):
         }
         return {
             **{key: self._in_range(key, value) for key, value in states.items()},
-            **self._cameras.observe(),
+            **(self._cameras.observe() if self.shows_images else {}),
         }
 
     def _in_range(self, key: str, value: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ from imitate.envs.tabletop.config import TabletopConfig
 from imitate.envs.tabletop.env import TabletopEnv
 from imitate.envs.tabletop.grasp import grasp
 from imitate.envs.tabletop.scene import Builder, Scene
-from imitate.envs.tabletop.task import Task, Waypoint, above, aside, draw_in, position_spec
+from imitate.envs.tabletop.task import Draws, Task, Waypoint, above, aside, position_spec
 
 PEG_HALF_M = (0.0125, 0.0125, 0.05)
 PEG_KG = 0.08
@@ -66,11 +66,11 @@ class PegInsertion(Task):
             builder.add_box(socket, "fixture", (wall, SOCKET_HALF_M, height), pos=(middle, 0, height))
             builder.add_box(socket, "fixture", (HOLE_HALF_M, wall, height), pos=(0, middle, height))
 
-    def begin(self, scene: Scene, rng: np.random.Generator) -> None:
+    def begin(self, scene: Scene, draws: Draws) -> None:
         """Draw where the peg and the socket are."""
-        x, y, yaw = draw_in(rng, PEG_LOW, PEG_HIGH)
+        x, y, yaw = draws.within(PEG_LOW, PEG_HIGH)
         scene.place("peg", np.array([x, y, PEG_HALF_M[2]]), yaw)
-        x, y, yaw = draw_in(rng, SOCKET_LOW, SOCKET_HIGH)
+        x, y, yaw = draws.within(SOCKET_LOW, SOCKET_HIGH)
         scene.place("socket", np.array([x, y, 0.0]), yaw)
 
     def observe(self, scene: Scene) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from imitate.envs.tabletop.config import TabletopConfig
 from imitate.envs.tabletop.env import TabletopEnv
 from imitate.envs.tabletop.grasp import grasp
 from imitate.envs.tabletop.scene import Builder, Scene
-from imitate.envs.tabletop.task import Task, Waypoint, above, aside, draw_in, position_spec
+from imitate.envs.tabletop.task import Draws, Task, Waypoint, above, aside, position_spec
 
 CUBE_HALF_M = 0.02
 CUBE_KG = 0.06
@@ -63,11 +63,11 @@ class PickPlace(Task):
         builder.add_box(platform, "fixture", PLATFORM_HALF_M)
         builder.add_disc(platform, "mark", PLACED_RADIUS_M, 0.0005, pos=(0, 0, PLATFORM_HALF_M[2] + 0.001))
 
-    def begin(self, scene: Scene, rng: np.random.Generator) -> None:
+    def begin(self, scene: Scene, draws: Draws) -> None:
         """Draw where the cube and the platform are."""
-        x, y, yaw = draw_in(rng, CUBE_LOW, CUBE_HIGH)
+        x, y, yaw = draws.within(CUBE_LOW, CUBE_HIGH)
         scene.place("cube", np.array([x, y, CUBE_HALF_M]), yaw)
-        scene.place("platform", np.array([*draw_in(rng, GOAL_LOW, GOAL_HIGH), PLATFORM_HALF_M[2]]))
+        scene.place("platform", np.array([*draws.within(GOAL_LOW, GOAL_HIGH), PLATFORM_HALF_M[2]]))
 
     def observe(self, scene: Scene) -> dict[str, np.ndarray]:
         """Cube, goal, and the two displacements between gripper, cube and goal."""

@@ -7,7 +7,7 @@ import numpy as np
 from imitate.envs.tabletop.config import TabletopConfig
 from imitate.envs.tabletop.env import TabletopEnv
 from imitate.envs.tabletop.scene import Builder, Scene
-from imitate.envs.tabletop.task import Task, Waypoint, above, aside, draw_in, position_spec
+from imitate.envs.tabletop.task import Draws, Task, Waypoint, above, aside, position_spec
 
 BLOCK_HALF_M = (0.035, 0.035, 0.025)
 BLOCK_KG = 0.2
@@ -60,11 +60,11 @@ class Push(Task):
         builder.add_box(block, "object", BLOCK_HALF_M, name="block", mass=BLOCK_KG)
         builder.add_disc(builder.add_placed_body("mark"), "mark", MARK_RADIUS_M, 0.0005)
 
-    def begin(self, scene: Scene, rng: np.random.Generator) -> None:
+    def begin(self, scene: Scene, draws: Draws) -> None:
         """Draw where the block and the mark are."""
-        x, y, yaw = draw_in(rng, BLOCK_LOW, BLOCK_HIGH)
+        x, y, yaw = draws.within(BLOCK_LOW, BLOCK_HIGH)
         scene.place("block", np.array([x, y, BLOCK_HALF_M[2]]), yaw)
-        scene.place("mark", np.array([*draw_in(rng, GOAL_LOW, GOAL_HIGH), 0.001]))
+        scene.place("mark", np.array([*draws.within(GOAL_LOW, GOAL_HIGH), 0.001]))
 
     def observe(self, scene: Scene) -> dict[str, np.ndarray]:
         """Block, mark, and the displacements between gripper, block and mark."""

@@ -8,7 +8,7 @@ from imitate.envs.tabletop.arm import MAX_OPENING_M
 from imitate.envs.tabletop.config import TabletopConfig
 from imitate.envs.tabletop.env import TabletopEnv
 from imitate.envs.tabletop.scene import Builder, Scene
-from imitate.envs.tabletop.task import Task, Waypoint, draw_in, position_spec
+from imitate.envs.tabletop.task import Draws, Task, Waypoint, position_spec
 
 GOAL_LOW, GOAL_HIGH = (0.34, -0.25, 0.06), (0.60, 0.25, 0.34)
 NEAREST_START_M = 0.10
@@ -43,12 +43,12 @@ class Reach(Task):
         """The mark, which nothing can touch."""
         builder.add_sphere(builder.add_placed_body("mark"), "mark", REACHED_RADIUS_M)
 
-    def begin(self, scene: Scene, rng: np.random.Generator) -> None:
+    def begin(self, scene: Scene, draws: Draws) -> None:
         """Draw the mark, away from the gripper."""
         scene.forward()
-        goal = draw_in(rng, GOAL_LOW, GOAL_HIGH)
+        goal = draws.within(GOAL_LOW, GOAL_HIGH)
         while np.linalg.norm(goal - scene.arm.position) < NEAREST_START_M:
-            goal = draw_in(rng, GOAL_LOW, GOAL_HIGH)
+            goal = draws.within(GOAL_LOW, GOAL_HIGH)
         scene.place("mark", goal)
 
     def observe(self, scene: Scene) -> dict[str, np.ndarray]:

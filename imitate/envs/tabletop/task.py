@@ -25,6 +25,22 @@ class Waypoint:
     speed: float = 1.0
 
 
+@dataclass(frozen=True)
+class Draws:
+    """Where an episode starts: points of boxes, which are wider by the share `widened` about their middle.
+
+    A box that is wider gives the same point, further from the middle.
+    """
+
+    rng: np.random.Generator
+    widened: float = 0.0
+
+    def within(self, low: tuple[float, ...], high: tuple[float, ...]) -> np.ndarray:
+        """A point drawn uniformly from a box."""
+        point = self.rng.uniform(low, high)
+        return point + self.widened * (point - np.add(low, high) / 2) if self.widened else point
+
+
 class Task(ABC):
     """One task. It keeps nothing between calls: all of an episode is in the scene."""
 
@@ -36,7 +52,7 @@ class Task(ABC):
         """Add the task's bodies to the model."""
 
     @abstractmethod
-    def begin(self, scene: Scene, rng: np.random.Generator) -> None:
+    def begin(self, scene: Scene, draws: Draws) -> None:
         """Draw the start of an episode: place the bodies."""
 
     @abstractmethod
@@ -64,11 +80,6 @@ def position_spec(prefix: str, axes: str = "xyz", reach_m: float = 2.0, yaw: boo
         high=(reach_m,) * count + (np.pi,) * len(turn),
         circular=(count,) if yaw else (),
     )
-
-
-def draw_in(rng: np.random.Generator, low: tuple[float, ...], high: tuple[float, ...]) -> np.ndarray:
-    """A point drawn uniformly from a box."""
-    return rng.uniform(low, high)
 
 
 def above(position: np.ndarray, height_m: float) -> np.ndarray:

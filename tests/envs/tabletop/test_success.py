@@ -10,7 +10,7 @@ from imitate.envs.tabletop.pick_place import PickPlace, PickPlaceConfig
 from imitate.envs.tabletop.push import Push
 from imitate.envs.tabletop.reach import Reach
 from imitate.envs.tabletop.scene import Builder, Scene
-from imitate.envs.tabletop.task import Task, above
+from imitate.envs.tabletop.task import Draws, Task, above
 
 
 def started(task: Task) -> Scene:
@@ -18,7 +18,7 @@ def started(task: Task) -> Scene:
     task.add_bodies(builder)
     scene = Scene(builder.compile())
     scene.arm.place(np.array([0.42, 0.0, 0.26]), 0.0, 0.08)
-    task.begin(scene, np.random.default_rng(0))
+    task.begin(scene, Draws(np.random.default_rng(0)))
     scene.forward()
     return scene
 

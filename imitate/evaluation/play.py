@@ -1,0 +1,82 @@
+"""One policy on one set of seeds: checked, played, and written to a folder."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imitate.checkpoint import LoadedPolicy
+from imitate.env import EnvConfig
+from imitate.errors import ConfigError
+from imitate.evaluation.evaluate import Evaluation
+from imitate.evaluation.folder import PAGE, VIDEOS, replacing
+from imitate.evaluation.page import write_experiment_page
+from imitate.evaluation.provenance import provenance
+from imitate.evaluation.result import FILE_NAME, TABLE_NAME, RolloutResult, save
+from imitate.evaluation.seeds import SeedCheck
+from imitate.progress import Progress
+from imitate.rollout import Recording, RolloutConfig, recording
+from imitate.training.run import CONFIG
+
+
+@dataclass(frozen=True)
+class Play:
+    """What will be played; `check` says whether the starts are new, `origin` is the result's provenance."""
+
+    loaded: LoadedPolicy
+    env: EnvConfig
+    seeds: range
+    config: RolloutConfig
+    device: torch.device
+    check: SeedCheck
+    origin: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        loaded: LoadedPolicy,
+        env: EnvConfig | None,
+        seeds: range,
+        config: RolloutConfig,
+        device: torch.device,
+    ) -> "Play":
+        """The policy in `env`, by default the one it was trained for; raises ConfigError without either."""
+        env = env or loaded.info.env_config()
+        if env is None:
+            raise ConfigError(f"{loaded.file} does not say which environment it is for: add  env=…")
+        check = SeedCheck.of(loaded.info, env, seeds)
+        origin = provenance(loaded, env, config, device, check)
+        return cls(loaded, env, seeds, config, device, check, origin)
+
+    def into(
+        self, out: Path, videos: int, progress: Progress, record: str | None = None, page: bool = True
+    ) -> RolloutResult:
+        """Play, and write rollout.json, episodes.csv, and where asked for videos and page into `out`.
+
+        `record` is the path of a store to make of the episodes. What `out` held of an earlier rollout is
+        replaced when all is done, and stays where anything fails.
+        """
+        names = (VIDEOS, PAGE, TABLE_NAME, FILE_NAME)
+        with self._recording(record) as steps, replacing(out, names) as folder:
+            evaluation = Evaluation(self.loaded.policy, self.env, self.seeds, self.config, self.device, steps)
+            result = evaluation.run(folder, videos, self.origin, progress)
+            save(result, folder)
+            if page:
+                files = [folder / file for file in result.videos.values()]
+                write_experiment_page(folder / PAGE, result, _run_folder(self.loaded), files)
+        return result
+
+    def _recording(self, record: str | None) -> AbstractContextManager[Recording | None]:
+        if record is None:
+            return nullcontext()
+        known = {key: self.origin[key] for key in ("env", "checkpoint_hash", "data_hash")}
+        return recording(Path(record), f"rollout of {self.loaded.file}", known)
+
+
+def _run_folder(loaded: LoadedPolicy) -> Path | None:
+    """The folder of the run that made the checkpoint, where the file still lies in it."""
+    near = [loaded.file.parent, loaded.file.parent.parent]
+    return next((folder for folder in near if (folder / CONFIG).exists()), None)

@@ -1,0 +1,1 @@
+"""Robustness sweeps: success against the size of what goes wrong, each size on the same seeds."""
