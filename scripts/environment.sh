@@ -73,7 +73,7 @@ free_megabytes() { df -Pm "$1" | awk 'NR == 2 { print $4 }'; }
 no_space_left() { [ "$(free_megabytes "$ROOT")" -lt 20 ]; }
 disk_is_full() {
     echo "the disk is full: $(free_megabytes "$ROOT") MB are free in $ROOT and" \
-        "$(free_megabytes "${TMPDIR:-/tmp}") MB in ${TMPDIR:-/tmp}; .venv takes 1500 MB, with CUDA several times that"
+        "$(free_megabytes "${TMPDIR:-/tmp}") MB in ${TMPDIR:-/tmp}; .venv takes 2200 MB, with CUDA several times that"
 }
 
 fingerprint() { cat "$ROOT/pyproject.toml" "$ROOT/constraints.txt" <(printf '%s' "$ROOT") | cksum | tr ' ' -; }

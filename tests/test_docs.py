@@ -31,6 +31,13 @@ SMALL = {
     "collect": ["episodes=3"],
     "train": ["train.max_steps=4", "train.max_minutes=null", "train.evaluations=0", "train.validations=1"],
     "rollout": ["episodes=2", "videos=0", "rollout.workers=0"],
+    "stress": [
+        "episodes=2",
+        "videos=false",
+        "rollout.workers=0",
+        "stress.kinds=[delay]",
+        "stress.sizes.delay=[1]",
+    ],
     "deploy": ["longest_s=1"],
 }
 

@@ -12,7 +12,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ("quickstart", "test", "environment.sh")
-EXTRAS = ("core", "dev", "metaworld", "pusht", "images", "export", "ros", "robomimic")
+EXTRAS = (
+    "core",
+    "dev",
+    "metaworld",
+    "pusht",
+    "images",
+    "export",
+    "ros",
+    "lerobot-data",
+    "robosuite",
+    "robomimic",
+)
 ABSENT = ("python", "uv", "apt-get", "sudo", "imitate")
 
 TIMEOUT_S = 570  # A machine with other work to do is no failure.

@@ -1,0 +1,63 @@
+"""Mutual TLS: a server that is known, and clients that somebody vouches for."""
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("cryptography")
+
+from certificates import Authority
+from served_policy import OBS, Doubling, serving
+
+from imitate.errors import ConfigError, ServerError
+from imitate.serving.access import AccessConfig
+from imitate.serving.client import PolicyClient
+from imitate.serving.server import ServerConfig
+
+
+def knowing(authority: Authority, *certificate: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(authority.file))
+    if certificate:
+        context.load_cert_chain(*certificate)
+    return context
+
+
+def test_only_whom_the_authority_vouches_for_comes_in(tmp_path: Path) -> None:
+    ours = Authority(tmp_path)
+    (tmp_path / "other").mkdir()
+    stranger = Authority(tmp_path / "other", "another authority").vouch_for("stranger")
+    cert, key = ours.vouch_for("server")
+    access = AccessConfig(cert=cert, key=key, client_ca=str(ours.file))
+    with serving(Doubling(), ServerConfig(port=0, access=access)) as server:
+        url = f"wss://127.0.0.1:{server.port}"
+        with PolicyClient(url, tls=knowing(ours, *ours.vouch_for("robot"))) as robot:
+            assert robot.predict(OBS, seed=3).tolist() == [[2, 2], [4, 4]]
+        for refused in (knowing(ours), knowing(ours, *stranger)):
+            with pytest.raises(ServerError):
+                PolicyClient(url, tls=refused, timeout_s=1.0)
+        with pytest.raises(ServerError):
+            PolicyClient(f"ws://127.0.0.1:{server.port}", timeout_s=1.0)
+        assert server.metrics.answered == 1
+
+
+def test_a_server_that_nobody_vouches_for_is_not_told_anything(tmp_path: Path) -> None:
+    cert, key = Authority(tmp_path).vouch_for("server")
+    (tmp_path / "other").mkdir()
+    other = Authority(tmp_path / "other", "another authority")
+    with (
+        serving(Doubling(), ServerConfig(port=0, access=AccessConfig(cert=cert, key=key))) as server,
+        pytest.raises(ServerError, match="CERTIFICATE_VERIFY_FAILED"),
+    ):
+        PolicyClient(f"wss://127.0.0.1:{server.port}", tls=knowing(other), timeout_s=1.0)
+
+
+def test_files_that_are_no_certificates_are_refused(tmp_path: Path) -> None:
+    nonsense = tmp_path / "x.pem"
+    nonsense.write_text("nothing")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        AccessConfig(cert=str(nonsense), key=str(nonsense)).build("127.0.0.1")
+    with pytest.raises(ConfigError, match="belong together"):
+        AccessConfig(cert=str(nonsense))
+    with pytest.raises(ConfigError, match="needs access"):
+        AccessConfig(client_ca=str(nonsense))
