@@ -93,7 +93,7 @@ class PolicyClient:
         """Do `work` on a connection, over and over until it succeeds or the time is up."""
         until_s, pause_s = time.monotonic() + self._timeout_s, FIRST_PAUSE_S
         lost: tuple[type[Exception], ...] = (OSError, ServerError, *_lost())
-        problem: Exception
+        problem: Exception | None = None
         while True:
             try:
                 if self._connection is None:
@@ -102,7 +102,8 @@ class PolicyClient:
             except _RefusedError:
                 raise
             except lost as error:
-                problem = error
+                # A server that said why is not forgotten because the last of the time ran out in silence.
+                problem = problem if problem is not None and isinstance(error, TimeoutError) else error
                 with suppress(Exception):
                     self.close()
             if time.monotonic() + pause_s >= until_s:
