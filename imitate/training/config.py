@@ -90,8 +90,9 @@ class TrainConfig:
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 matrices faster than those of float32.
 
-    A CPU does with AMX. AVX512_BF16 alone is not enough: 512 x 512 x 512 ran at 84 GFLOP/s in bfloat16 and at
-    160 in float32 on one core of an Intel Xeon at 2.3 GHz that has it; without either every operand is converted.
+    A CPU does with AMX. AVX512_BF16 alone is not enough: 512 x 512 x 512 ran at 84 GFLOP/s in bfloat16 and
+    at 160 in float32 on one core of an Intel Xeon at 2.3 GHz that has it; without it, operands are
+    converted.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
