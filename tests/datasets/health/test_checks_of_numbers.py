@@ -223,6 +223,30 @@ def test_a_failure_that_ran_out_of_time_at_the_goal_is_none_that_the_end_contrad
     assert only(outcomes.check(group_of(timed))).episodes == (wrong.id,)
 
 
+@pytest.mark.parametrize(("label", "steps"), [(True, 50), (False, 33)])
+def test_the_number_of_steps_contradicts_a_label_where_ends_are_all_alike(label: bool, steps: int) -> None:
+    timed = [shortened(e, 25 + i if e.success else 50) for i, e in enumerate(judged(None))]
+    timed = [changed(e, joints=ending(e, 0.5)) for e in timed]
+    assert not outcomes.check(group_of(timed))
+    timed[3] = replace(shortened(arm_episodes(24)[3], steps), id="wrong", success=label)
+    timed[3] = changed(timed[3], joints=ending(timed[3], 0.5))
+    found = only(outcomes.check(group_of(timed)))
+    assert (found.episodes, f"after {steps} to {steps} steps" in found.what) == (("wrong",), True)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_contradicts_labels_that_ends_do_not_tell(seed: int) -> None:
+    success = np.random.default_rng(seed).permutation(30) < 15
+    episodes = [replace(e, success=bool(s)) for e, s in zip(arm_episodes(30), success, strict=True)]
+    assert not outcomes.check(group_of(episodes))
+
+
+def test_many_episodes_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "TOGETHER", 24)
+    episodes = [replace(e, id=f"{k}{e.id}") for k, w in enumerate((None, 7)) for e in judged(w)]
+    assert only(outcomes.check(group_of(episodes))).episodes == ("1e7",)
+
+
 def shortened(episode: Episode, steps: int) -> Episode:
     """Its last steps."""
     obs = {key: array[-steps:] for key, array in episode.obs.items()}
