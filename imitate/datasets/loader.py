@@ -16,6 +16,7 @@ from torch import Tensor
 from imitate.alignment import Alignment
 from imitate.datasets.aligned_rows import aligned
 from imitate.datasets.episode_store import ACTION, EpisodeStore
+from imitate.datasets.hindsight import Hindsight
 from imitate.datasets.keep_list import Selection, everything, read_keep_list
 from imitate.datasets.mixture_loading import (
     brought_together,
@@ -48,8 +49,9 @@ class DataConfig:
     which ones. weighting: how the weights of a keep-list act, on the "loss" of a window or on how often it is
     drawn ("sampling"). mirror: train on the mirror image of a random half of the windows, where the
     environment has such a symmetry. align: move each demonstration so that it ends exactly at the goal, where
-    the environment says how. memory_gib: rows are held in memory, decoded, as far as they fit into
-    this; the rest is read from disk batch by batch.
+    the environment says how. hindsight: share of the training windows that are moved so that they reach the
+    goal within their next steps, likewise. memory_gib: rows are held in memory, decoded, as far as they fit
+    into this; the rest is read from disk batch by batch.
     """
 
     path: str
@@ -60,6 +62,7 @@ class DataConfig:
     weighting: Weighting = "loss"
     mirror: bool = False
     align: bool = False
+    hindsight: float = 0.0
     memory_gib: float = 4.0
 
     def __post_init__(self) -> None:
@@ -72,6 +75,8 @@ class DataConfig:
             raise ConfigError(found)
         if self.split_seed < 0:
             raise ConfigError(f"data.split_seed is {self.split_seed}, expected 0 or more")
+        if not 0.0 <= self.hindsight <= 1.0:
+            raise ConfigError(f"data.hindsight is {self.hindsight}, expected a share from 0 to 1")
         if self.memory_gib < 0:
             raise ConfigError(f"data.memory_gib is {self.memory_gib}, expected 0 or more")
 
@@ -112,6 +117,7 @@ class WindowLoader:
         mirror: Mirror | None = None,
         weighting: Weighting = "loss",
         store: EpisodeStore | None = None,
+        hindsight: Hindsight | None = None,
     ) -> None:
         """Take windows of `sampler` from `rows` (observations and "action") of `store`.
 
@@ -126,6 +132,7 @@ class WindowLoader:
         self._batch_size = batch_size
         self._seed = seed
         self._mirror = mirror
+        self._hindsight = hindsight
         self._chances = self._chances_of(facts.weights) if weighting == "sampling" else None
         self._shared = None if store is None else shared_order(store, sampler.episodes, self._chances)
         self._orders: dict[int, np.ndarray] = {}
@@ -159,10 +166,12 @@ class WindowLoader:
 
     def batch(self, step: int) -> Batch:
         """Batch number `step` of the endless training order."""
-        batch = self._assemble(self.indices(step))
-        if self._mirror is None:
-            return batch
-        return self._mirror.half(batch, np.random.default_rng((self._seed, step)))
+        indices, rng = self.indices(step), np.random.default_rng((self._seed, step))
+        batch = self._assemble(indices)
+        if self._hindsight is not None:
+            windows = self._sampler.windows(indices)
+            batch = self._hindsight(batch, windows, self._facts.last_rows[windows.episodes], rng)
+        return batch if self._mirror is None else self._mirror.half(batch, rng)
 
     def epoch_batches(self) -> Iterator[Batch]:
         """All windows once, in order; the last batch may be smaller."""
@@ -308,17 +317,24 @@ def prepare(
     states = [name for name in names if name == ACTION or not spec.obs[name].is_image]
     statistics, own = statistics_of(store, states, train)
     rows = brought_together(open_rows(store, names, config.memory_gib), store, own)
-    if config.align:
+    hindsight = None
+    if config.align or config.hindsight:
         if alignment is None:
-            raise ConfigError("data.align is true, but the environment knows no alignment: set it to false")
-        rows = aligned(rows, store, alignment, spec.action)
+            asked = "align is true" if config.align else f"hindsight is {config.hindsight}"
+            raise ConfigError(f"data.{asked}, but the environment knows no alignment: leave it out")
+        if config.align:
+            rows = aligned(rows, store, alignment, spec.action)
+        if config.hindsight:
+            hindsight = Hindsight(rows, alignment, spec.action, config.hindsight)
     facts = EpisodeFacts.of(store, chosen.weights)
 
     def loader(episodes: list[int]) -> WindowLoader:
         counts = facts.weights > 0
         sampler = WindowSampler(store.episode_ends, horizons.obs_steps, horizons.pred_steps, episodes, counts)
         mirrored = mirror if config.mirror else None
-        return WindowLoader(rows, sampler, facts, batch_size, seed, mirrored, config.weighting, store)
+        return WindowLoader(
+            rows, sampler, facts, batch_size, seed, mirrored, config.weighting, store, hindsight
+        )
 
     return TrainingData(
         train=loader(train),

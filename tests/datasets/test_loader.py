@@ -302,6 +302,7 @@ def test_an_empty_store_is_refused(make_store: Make, spec: DataSpec) -> None:
         ({"path": "x", "val_fraction": 1.0}, "data.val_fraction"),
         ({"path": "x", "val_fraction": -0.1}, "data.val_fraction"),
         ({"path": "x", "memory_gib": -1.0}, "data.memory_gib"),
+        ({"path": "x", "hindsight": 1.5}, "data.hindsight"),
         ({"path": "x", "split_seed": -1}, "data.split_seed"),
     ],
 )
