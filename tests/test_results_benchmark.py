@@ -1,4 +1,4 @@
-"""The benchmark of published results in small: its rows, that what is done is not done again, and wrong words."""
+"""The published results in small: the rows, that what is done is not done again, and wrong words."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def test_quick_results_are_made_once_and_said_again(tmp_path: Path) -> None:
     assert row["episodes"] == 2 and 0 <= row["interval"][0] <= row["value"] <= row["interval"][1] <= 1
     assert "| quick | 2 |" in first.stdout
     again = run(*words)
-    assert "imitate" not in again.stderr and again.stdout == first.stdout
+    assert "imitate" not in again.stderr and first.stdout.endswith(again.stdout)
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
