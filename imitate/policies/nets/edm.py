@@ -2,8 +2,7 @@
 
 "Elucidating the Design Space of Diffusion-Based Generative Models" (EDM, Karras et al., arXiv 2206.00364).
 The network F sees c_in x, and D(x, σ) = c_skip x + c_out F is the estimate of the clean chunk. The samplers
-are those of the same names in diffusers' EDM schedulers, as a test shows, without their state between calls:
-a few lines over plain floats, where an estimate can be clipped.
+are those of imitate.policies.nets.sampling with a = 1, s = σ.
 """
 
 import math
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from imitate.errors import ConfigError, nearest
+from imitate.policies.nets.sampling import ddim_steps, dpm_solver_steps, walk
 
 Spacing = Literal["exponential", "karras"]
 Sampler = Literal["ddim", "dpm_solver"]
@@ -92,21 +92,10 @@ def level_of(sigma: Tensor) -> Tensor:
 def sample(
     sampler: Sampler, sigmas: Sequence[float], noise: Tensor, estimate: Callable[[Tensor, int], Tensor]
 ) -> Tensor:
-    """Solve the probability-flow ODE from sigmas[0] · `noise` to σ = 0 by exponential integrators.
-
-    estimate(x, i) is D(x, sigmas[i]). DPM-Solver++ (Lu et al., arXiv 2211.01095) in data prediction, with
-    h = ln σ_i - ln σ_{i+1}: x ← (σ_{i+1}/σ_i) x - (e^{-h} - 1) D. First order is DDIM; second order replaces
-    D by D + (D - D_before) h / (2 h_before) ("2M"), but in the first step and in the last, where h = ∞.
-    """
-    x, before, step_before = sigmas[0] * noise, None, 0.0
-    for i, sigma in enumerate(sigmas):
-        clean = estimate(x, i)
-        if i + 1 == len(sigmas):
-            return clean
-        step = math.log(sigma / sigmas[i + 1])
-        direction = clean
-        if sampler == "dpm_solver" and before is not None:
-            direction = clean + (clean - before) * (step / (2 * step_before))
-        x = (sigmas[i + 1] / sigma) * x - math.expm1(-step) * direction
-        before, step_before = clean, step
-    return x
+    """Solve the probability-flow ODE from sigmas[0] · `noise` to σ = 0; estimate(x, i) is D(x, sigmas[i])."""
+    levels, scales = range(len(sigmas)), [(1.0, sigma) for sigma in sigmas]
+    if sampler == "dpm_solver":
+        steps = dpm_solver_steps(levels, scales)
+    else:
+        steps = ddim_steps(levels, scales, stochastic=False)
+    return walk(steps, estimate, sigmas[0] * noise, [])

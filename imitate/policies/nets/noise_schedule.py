@@ -1,16 +1,17 @@
 """Noise schedules of diffusion: how chunks are noised for training, and how samplers undo it.
 
-In the notation of imitate.policies.diffusion, x_k = a_k x_0 + s_k ε. The schedulers are those of diffusers.
+In the notation of imitate.policies.diffusion, x_k = a_k x_0 + s_k ε. The schedules are those of diffusers.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
-from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
+from diffusers import DDPMScheduler
 from torch import Tensor
 
 from imitate.errors import ConfigError, nearest
+from imitate.policies.nets.sampling import ddim_steps, dpm_solver_steps, walk
 from imitate.policy import Generator, draw_noise
 
 Schedule = Literal["squaredcos_cap_v2", "linear", "scaled_linear"]
@@ -43,20 +44,16 @@ class NoiseSchedule:
         self.prediction = prediction
         self.clip_sample = clip_sample
         self._training = DDPMScheduler(train_steps, beta_schedule=schedule)
-        # Samplers get estimates of x_0, whatever the network predicts: see `clean_estimate`.
-        settings = {
-            "beta_schedule": schedule,
-            "prediction_type": "sample",
-            "timestep_spacing": "trailing",
-        }
-        self._is_stochastic = sampler == "ddpm"
-        if sampler == "dpm_solver":
-            self._sampling = DPMSolverMultistepScheduler(train_steps, **settings)
-        else:
-            self._sampling = DDIMScheduler(train_steps, clip_sample=False, **settings)
-        self._scales = torch.stack(
-            [self._training.alphas_cumprod.sqrt(), (1 - self._training.alphas_cumprod).sqrt()], dim=1
-        ).tolist()
+        # Doubles: a² + s² = 1 holds to fewer decimals in float32 than the steps at low noise need.
+        signal = self._training.alphas_cumprod.double()
+        self._scales = list(zip(signal.sqrt().tolist(), (1 - signal).sqrt().tolist(), strict=True))
+        share = train_steps // inference_steps
+        levels = range(train_steps - 1, -1, -share)
+        self._steps = (
+            dpm_solver_steps(levels, self._scales)
+            if sampler == "dpm_solver"
+            else ddim_steps(levels, self._scales, stochastic=sampler == "ddpm")
+        )
 
     def training_pair(self, clean: Tensor, noise: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """x_k (B, Tp, Da) at levels `step` (B,), and what the network should predict there."""
@@ -69,8 +66,7 @@ class NoiseSchedule:
 
     def scales(self, step: int) -> tuple[float, float]:
         """a_k and s_k at level `step`."""
-        signal, sigma = self._scales[step]
-        return signal, sigma
+        return self._scales[step]
 
     def clean_estimate(self, predicted: Tensor, noisy: Tensor, step: int) -> Tensor:
         """The estimate of x_0 that a prediction at level `step` implies, float32, clipped if set so."""
@@ -92,19 +88,12 @@ class NoiseSchedule:
         device: torch.device,
     ) -> Tensor:
         """A sample of `shape` (B, …) by `denoise`(x_k, its level (1,)) at each inference step."""
-        noisy = draw_noise(shape, generator, device)
-        self._sampling.set_timesteps(self.inference_steps)
-        for step in self._sampling.timesteps.tolist():
-            level = torch.tensor([step], device=device)
-            clean = self.clean_estimate(denoise(noisy, level), noisy, step)
-            # DDIM with eta = 1 is DDPM's ancestral sampling (arXiv 2010.02502, section 4.1).
-            added = (
-                {"eta": 1.0, "variance_noise": draw_noise(shape, generator, device)}
-                if self._is_stochastic
-                else {}
-            )
-            noisy = self._sampling.step(clean, step, noisy, **added).prev_sample
-        return noisy
+
+        def estimate(noisy: Tensor, index: int) -> Tensor:
+            level = self._steps[index].level
+            return self.clean_estimate(denoise(noisy, torch.tensor([level], device=device)), noisy, level)
+
+        return walk(self._steps, estimate, draw_noise(shape, generator, device), generator)
 
 
 def _require_choice(name: str, value: str, choices: Sequence[str]) -> None:
