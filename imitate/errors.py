@@ -10,6 +10,7 @@ ImitateError
  ├─ RobotError         a robot cannot be reached, or is not what it is said to be
  ├─ ServerError        a policy server cannot be reached, refuses, or is told nonsense
  ├─ TrainingError      training cannot go on (a NaN loss, say)
+ ├─ ClusterError       a Ray cluster cannot be reached, is lost, or does not do its work
  └─ MissingExtraError  an optional dependency is not installed
 """
 
@@ -61,6 +62,10 @@ class ServerError(ImitateError):
 
 class TrainingError(ImitateError):
     """Training cannot go on; the text names the step and what was kept."""
+
+
+class ClusterError(ImitateError):
+    """A Ray cluster cannot be reached, was lost, or keeps losing workers; the text names what is known."""
 
 
 class MissingExtraError(ImitateError):

@@ -26,6 +26,7 @@ Keys:
     policy.…            a setting of the trained policy to act with instead, such as policy.inference_steps=2
     rollout.workers     processes that step environments; 0 for none besides this one
     rollout.batch       rows of each policy call; up to twice as many environments play at the same time
+    cluster             ray: play on the workers of a Ray; the result is the same. See docs/scaling.md
     rollout.execution   strategy: receding, ensemble or continuous; action_steps; ensemble_decay; continuity
 """
 
@@ -37,6 +38,8 @@ from typing import Any
 from imitate.checkpoint import load_policy
 from imitate.cli.command import Outcome
 from imitate.cli.result_lines import figure, result_lines
+from imitate.cluster.config import ClusterConfig
+from imitate.cluster.rollouts import player
 from imitate.device import chosen_device
 from imitate.env import EnvConfig
 from imitate.errors import ConfigError
@@ -53,7 +56,7 @@ from imitate.evaluation.folder import PAGE
 from imitate.evaluation.play import Play
 from imitate.evaluation.result import FILE_NAME, RolloutResult
 from imitate.progress import Progress
-from imitate.rollout import RolloutConfig
+from imitate.rollout import Player, RolloutConfig
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class RolloutCommand:
     rollout: RolloutConfig
     checkpoints: int | str | None = None
     allow_used_seeds: bool = False
+    cluster: ClusterConfig | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("episodes", 1), ("seed", 0), ("videos", 0)):
@@ -82,19 +86,25 @@ class RolloutCommand:
 
     def run(self, progress: Progress) -> Outcome:
         """Roll out, write the folder, and give the figures."""
-        if self.checkpoints is not None:
-            return self._several(self.checkpoints, progress)
-        play, out = self._play(self.checkpoint, self.seed), Path(self.out)
+        with player(self.cluster) as playing:
+            if self.checkpoints is not None:
+                return self._several(self.checkpoints, playing, progress)
+            return self._one(playing, progress)
+
+    def _one(self, playing: Player, progress: Progress) -> Outcome:
+        play, out = self._play(self.checkpoint, self.seed, playing), Path(self.out)
         result = play.into(out, self.videos, progress, self.record)
         lines = _lines(result, play, out)
         return Outcome(result.to_json(), lines + ([f"recorded  {self.record}"] if self.record else []))
 
-    def _several(self, which: int | str, progress: Progress) -> Outcome:
+    def _several(self, which: int | str, playing: Player, progress: Progress) -> Outcome:
         out, files = Path(self.out), chosen_checkpoints(self.checkpoint, which)
-        self._play(str(files[-1]), self.seed + self.episodes)  # refused now, if at all, and not at the end
+        self._play(
+            str(files[-1]), self.seed + self.episodes, playing
+        )  # refused now, if at all, and not at the end
         played = []
         for number, file in enumerate(files, 1):
-            play, folder = self._play(str(file), self.seed), out / FOLDER / file.stem
+            play, folder = self._play(str(file), self.seed, playing), out / FOLDER / file.stem
             found = played_before(folder, play.origin, play.seeds)
             played.append(found or play.into(folder, 0, progress, page=False))
             progress.say(
@@ -102,17 +112,17 @@ class RolloutCommand:
                 f"{played[-1].success_rate:.3f}" + (" (played before)" if found else "")
             )
         figures = CheckpointFigures(tuple(played))
-        play = self._play(str(files[played.index(figures.best)]), self.seed + self.episodes)
+        play = self._play(str(files[played.index(figures.best)]), self.seed + self.episodes, playing)
         again = played_before(out, play.origin, play.seeds) or play.into(out, self.videos, progress)
         write_figures(out / FIGURES, value := figures.to_json(again))
         return Outcome(value, _lines_of_several(figures, again, out))
 
-    def _play(self, checkpoint: str, seed: int) -> Play:
+    def _play(self, checkpoint: str, seed: int, playing: Player) -> Play:
         """The episodes from `seed` on; raises ConfigError where the policy has met one of their starts."""
         device = chosen_device(self.device, "device")
         loaded = load_policy(checkpoint, device, self.policy)
         seeds = range(seed, seed + self.episodes)
-        play = Play.of(loaded, self.env, seeds, self.rollout, device)
+        play = Play.of(loaded, self.env, seeds, self.rollout, device, playing)
         if not self.allow_used_seeds:
             play.check.require_disjoint(str(loaded.file))
         return play

@@ -32,6 +32,7 @@ Keys:
     videos              false: none
     device              auto, cpu, cuda or cuda:N
     policy.…            a setting of the trained policy to act with instead, such as policy.inference_steps=2
+    cluster             ray: play on the workers of a Ray; the result is the same. See docs/scaling.md
     rollout.…           as for  imitate rollout
     stress.kinds        such as [noise,delay]; null: all
     stress.sizes.KIND   the sizes of a kind
@@ -45,6 +46,8 @@ from typing import Any
 
 from imitate.checkpoint import load_policy
 from imitate.cli.command import Outcome
+from imitate.cluster.config import ClusterConfig
+from imitate.cluster.rollouts import player
 from imitate.device import chosen_device
 from imitate.env import EnvConfig
 from imitate.errors import ConfigError
@@ -54,7 +57,7 @@ from imitate.evaluation.stress.page import interval_text, level_text, write_stre
 from imitate.evaluation.stress.result import FILE_NAME, StressResult, load, save
 from imitate.evaluation.stress.sweep import StressConfig, Sweep
 from imitate.progress import Progress
-from imitate.rollout import RolloutConfig
+from imitate.rollout import Player, RolloutConfig
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class StressCommand:
     policy: Mapping[str, Any]
     rollout: RolloutConfig
     stress: StressConfig
+    cluster: ClusterConfig | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("episodes", 1), ("seed", 0)):
@@ -82,7 +86,11 @@ class StressCommand:
     def run(self, progress: Progress) -> Outcome:
         """Play the sweep, write the folder, and give the figures."""
         against = load(self.against) if self.against else None
-        sweep, out = self._sweep(), Path(self.out)
+        with player(self.cluster) as playing:
+            return self._played(self._sweep(playing), against, progress)
+
+    def _played(self, sweep: Sweep, against: StressResult | None, progress: Progress) -> Outcome:
+        out = Path(self.out)
         if out.exists() and not out.is_dir():
             raise ConfigError(f"out={out} is a file, expected a folder or nothing")
         result = sweep.run(out, progress)
@@ -93,14 +101,14 @@ class StressCommand:
         save(result, out)
         return Outcome(result.to_json(), _lines(result, out))
 
-    def _sweep(self) -> Sweep:
+    def _sweep(self, playing: Player) -> Sweep:
         device = chosen_device(self.device, "device")
         loaded = load_policy(self.checkpoint, device, self.policy)
         env = self.env or loaded.info.env_config()
         if env is None:
             raise ConfigError(f"{loaded.file} does not say which environment it is for: add  env=…")
         seeds = range(self.seed, self.seed + self.episodes)
-        sweep = Sweep.of(loaded, env, seeds, self.rollout, device, self.stress)
+        sweep = Sweep.of(loaded, env, seeds, self.rollout, device, self.stress, playing)
         if not self.allow_used_seeds:
             sweep.check.require_disjoint(str(loaded.file))
         return sweep

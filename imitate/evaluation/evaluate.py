@@ -14,12 +14,12 @@ from imitate.evaluation.result import RolloutResult
 from imitate.evaluation.video import VideoRecorder, video_name
 from imitate.policy import Policy
 from imitate.progress import Progress
-from imitate.rollout import EpisodeResult, Recording, Rollout, RolloutConfig, rollout
+from imitate.rollout import EpisodeResult, Player, Recording, Rollout, RolloutConfig, rollout
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is evaluated, and how; `record` takes the steps of the episodes that count."""
+    """What is evaluated, how and by whom; `record` takes the steps of the episodes that count."""
 
     policy: Policy
     env: EnvConfig
@@ -27,12 +27,13 @@ class Evaluation:
     config: RolloutConfig
     device: torch.device
     record: Recording | None = None
+    player: Player = rollout
 
     def play(
         self, seeds: Sequence[int], progress: Progress, recorder: VideoRecorder | None = None
     ) -> Rollout:
         """The episodes of `seeds`, all of them recorded where there is a recorder."""
-        return rollout(
+        return self.player(
             self.policy,
             self.env,
             seeds,

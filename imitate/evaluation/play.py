@@ -18,13 +18,16 @@ from imitate.evaluation.provenance import provenance
 from imitate.evaluation.result import FILE_NAME, TABLE_NAME, RolloutResult, save
 from imitate.evaluation.seeds import SeedCheck
 from imitate.progress import Progress
-from imitate.rollout import Recording, RolloutConfig, recording
+from imitate.rollout import Player, Recording, RolloutConfig, recording, rollout
 from imitate.training.run import CONFIG
 
 
 @dataclass(frozen=True)
 class Play:
-    """What will be played; `check` says whether the starts are new, `origin` is the result's provenance."""
+    """What will be played; `check` says whether the starts are new, `origin` is the result's provenance.
+
+    player: who plays, this machine or a cluster.
+    """
 
     loaded: LoadedPolicy
     env: EnvConfig
@@ -33,6 +36,7 @@ class Play:
     device: torch.device
     check: SeedCheck
     origin: Mapping[str, Any]
+    player: Player = rollout
 
     @classmethod
     def of(
@@ -42,6 +46,7 @@ class Play:
         seeds: range,
         config: RolloutConfig,
         device: torch.device,
+        player: Player = rollout,
     ) -> "Play":
         """The policy in `env`, by default the one it was trained for; raises ConfigError without either."""
         env = env or loaded.info.env_config()
@@ -49,7 +54,7 @@ class Play:
             raise ConfigError(f"{loaded.file} does not say which environment it is for: add  env=…")
         check = SeedCheck.of(loaded.info, env, seeds)
         origin = provenance(loaded, env, config, device, check)
-        return cls(loaded, env, seeds, config, device, check, origin)
+        return cls(loaded, env, seeds, config, device, check, origin, player)
 
     def into(
         self, out: Path, videos: int, progress: Progress, record: str | None = None, page: bool = True
@@ -61,7 +66,9 @@ class Play:
         """
         names = (VIDEOS, PAGE, TABLE_NAME, FILE_NAME)
         with self._recording(record) as steps, replacing(out, names) as folder:
-            evaluation = Evaluation(self.loaded.policy, self.env, self.seeds, self.config, self.device, steps)
+            evaluation = Evaluation(
+                self.loaded.policy, self.env, self.seeds, self.config, self.device, steps, self.player
+            )
             result = evaluation.run(folder, videos, self.origin, progress)
             save(result, folder)
             if page:

@@ -7,7 +7,7 @@ shape), and each episode has its own generator, seeded with s.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -89,6 +89,10 @@ class Rollout:
     def mean_score(self) -> float:
         """The mean of the episodes' scores."""
         return float(np.mean([episode.score for episode in self.episodes]))
+
+
+Player = Callable[..., Rollout]
+"""Plays episodes and takes what `rollout` takes: `rollout` itself, or something that spreads them further."""
 
 
 def rollout(

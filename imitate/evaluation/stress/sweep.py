@@ -22,7 +22,7 @@ from imitate.evaluation.stress.result import FILE_NAME, Cell, StressResult, load
 from imitate.evaluation.stress.spread import SPREAD, Spread, spread_of
 from imitate.parts import to_json
 from imitate.progress import Progress, Task
-from imitate.rollout import RolloutConfig
+from imitate.rollout import Player, RolloutConfig, rollout
 
 SIZES = {name: kind.sizes for name, kind in KINDS.items()}
 DECIDING = ("checkpoint_hash", "env", "policy", "rollout")
@@ -75,6 +75,7 @@ class Sweep:
     check: SeedCheck
     stress: StressConfig
     spread: Spread
+    player: Player = rollout
 
     @classmethod
     def of(
@@ -85,6 +86,7 @@ class Sweep:
         config: RolloutConfig,
         device: torch.device,
         stress: StressConfig,
+        player: Player = rollout,
     ) -> "Sweep":
         """The sweep of a policy in `env`; raises ConfigError where noise has no unit."""
         check = SeedCheck.of(loaded.info, env, seeds)
@@ -94,7 +96,7 @@ class Sweep:
             if any(kind == "noise" for kind, _ in stress.ladder()):
                 raise
             spread = Spread({}, "× spread", "")  # a policy that knows none can be swept without noise
-        return cls(loaded, env, seeds, config, device, check, stress, spread)
+        return cls(loaded, env, seeds, config, device, check, stress, spread, player)
 
     def run(self, folder: Path, progress: Progress) -> StressResult:
         """Play what `folder`/stress.json does not hold yet, and keep every cell there as it is done.
@@ -125,7 +127,14 @@ class Sweep:
 
     def evaluation(self, kind: str, size: float) -> Evaluation:
         """What plays the episodes of a cell."""
-        return Evaluation(self.loaded.policy, self.env_of(kind, size), self.seeds, self.config, self.device)
+        return Evaluation(
+            self.loaded.policy,
+            self.env_of(kind, size),
+            self.seeds,
+            self.config,
+            self.device,
+            player=self.player,
+        )
 
     def _play(self, kind: str, size: float, progress: Progress) -> RolloutResult:
         try:

@@ -1,0 +1,130 @@
+"""A Ray to work with: connected to, or started on loopback for one command and taken away at its end."""
+
+import logging
+import math
+import os
+import secrets
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from imitate.cluster.config import ClusterConfig
+from imitate.errors import ClusterError, import_extra
+
+CONNECT_S = 5.0
+"""How long the head of a cluster may take to accept a connection, in seconds."""
+
+STARTS_QUIETLY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+}
+
+
+def for_this_user_alone() -> dict[str, str]:
+    """Settings of a Ray that is reached from this machine only, and only with a token made for it.
+
+    Ray takes the machine's first address for its own, which others can reach, unless clusters are disabled.
+    """
+    token = os.environ.get("RAY_AUTH_TOKEN") or secrets.token_hex(32)
+    return {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": token,
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # nobody takes this machine away
+    }
+
+
+@contextmanager
+def session(config: ClusterConfig) -> Iterator[ModuleType]:
+    """The module `ray`, connected; inside another session, that one is used again.
+
+    Raises MissingExtraError without the extra, ClusterError where no Ray can be reached or started.
+    """
+    if config.address:
+        # Ray itself waits a minute for a head that is not there, and then ends the process.
+        _require_there(config)
+    # Ray reads these when it is imported.
+    os.environ.update(STARTS_QUIETLY | ({} if config.address else for_this_user_alone()))
+    ray = import_extra("ray", "cluster")
+    if ray.is_initialized():
+        yield ray
+        return
+    with _connected(ray, config) if config.address else _started(ray, config):
+        yield ray
+
+
+@contextmanager
+def _connected(ray: ModuleType, config: ClusterConfig) -> Iterator[None]:
+    try:
+        ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
+    except Exception as error:
+        raise ClusterError(f"cluster.address={config.address}: Ray refuses: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _started(ray: ModuleType, config: ClusterConfig) -> Iterator[None]:
+    folder = tempfile.mkdtemp(prefix="ray-")  # short: the paths of its sockets may not exceed 107 characters
+    try:
+        with _path_for_workers():
+            ray.init(
+                address="local",
+                num_cpus=math.ceil(config.workers * config.cpus),
+                object_store_memory=config.object_store_mb * 2**20,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=folder,
+            )
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        if ray.is_initialized():
+            raise
+        raise ClusterError(f"Ray cannot be started on this machine: {error}") from error
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _path_for_workers() -> Iterator[None]:
+    """What starts in this block imports from where this process does."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    try:
+        yield
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+def _require_there(config: ClusterConfig) -> None:
+    if not accepts(config.host_and_port()):
+        raise ClusterError(
+            f"cluster.address={config.address}: nothing answers there within {CONNECT_S:g} s; is Ray running "
+            "(ray start --head on that machine), and may this machine reach it?"
+        )
+
+
+def accepts(address: tuple[str, int]) -> bool:
+    """Whether somebody accepts connections at (host, port)."""
+    try:
+        socket.create_connection(address, CONNECT_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def head(ray: ModuleType) -> tuple[str, int]:
+    """(host, port) of the head of the cluster that is connected to."""
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    return host, int(port)

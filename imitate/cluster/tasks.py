@@ -1,0 +1,75 @@
+"""Work in pieces: Ray runs them, replaces workers that die, and every result is taken exactly once."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+from imitate.cluster.config import ClusterConfig
+from imitate.cluster.session import accepts, head
+from imitate.errors import ClusterError, ImitateError
+
+LOOK_EVERY_S = 1.0
+
+
+def results(
+    ray: ModuleType, config: ClusterConfig, work: Callable[..., Any], pieces: Sequence[Any], *shared: Any
+) -> Iterator[tuple[int, Any]]:
+    """(number, work(piece, *shared)) of every piece, in the order in which they are done.
+
+    `work` is a function of a module that workers can import; `shared` is sent to each machine once. A worker
+    that dies is replaced, and its piece done again, `config.restarts` times. Raises what `work` raises of
+    ImitateError, and ClusterError where workers keep dying, the head is lost, or nothing is done for
+    `config.timeout_s`.
+    """
+    task = ray.remote(_told).options(
+        num_cpus=config.cpus, num_gpus=config.gpus, max_retries=config.restarts, retry_exceptions=False
+    )
+    sent = [ray.put(item) for item in shared]
+    number_of = {task.remote(work, piece, *sent): number for number, piece in enumerate(pieces)}
+    waiting, heard = list(number_of), time.monotonic()
+    try:
+        while waiting:
+            done, waiting = ray.wait(waiting, num_returns=1, timeout=LOOK_EVERY_S)
+            if done:
+                heard = time.monotonic()
+            else:
+                _require_alive(ray, config, heard, len(waiting))
+            for ref in done:
+                yield number_of.pop(ref), _taken(ray, config, ref)
+    finally:
+        for ref in waiting:
+            ray.cancel(ref, force=True)
+
+
+def _told(work: Callable[..., Any], piece: Any, *shared: Any) -> Any:
+    """In the worker: what `work` gives, or its error as a value, so that Ray adds no traceback to it."""
+    try:
+        return work(piece, *shared)
+    except ImitateError as error:
+        return error
+
+
+def _taken(ray: ModuleType, config: ClusterConfig, ref: Any) -> Any:
+    try:
+        result = ray.get(ref, timeout=config.timeout_s)
+    except ray.exceptions.RayTaskError as error:
+        raise ClusterError(f"a worker failed: {type(error.cause).__name__}: {error.cause}") from error
+    except ray.exceptions.RayError as error:
+        raise ClusterError(
+            f"a worker died {config.restarts + 1} times over the same work ({type(error).__name__}); if "
+            "memory ran out, use fewer cluster.workers"
+        ) from error
+    if isinstance(result, ImitateError):
+        raise result
+    return result
+
+
+def _require_alive(ray: ModuleType, config: ClusterConfig, heard: float, left: int) -> None:
+    if not accepts(head(ray)):
+        raise ClusterError("the head of the Ray cluster is gone: start it again, and repeat the command")
+    if time.monotonic() - heard > config.timeout_s:
+        raise ClusterError(
+            f"no worker finished anything for cluster.timeout_s={config.timeout_s:g} s ({left} pieces are "
+            f"left): are {config.cpus:g} CPUs and {config.gpus:g} GPUs per worker there at all?"
+        )
