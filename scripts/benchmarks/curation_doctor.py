@@ -23,7 +23,7 @@ from imitate.datasets.importing import read_foreign
 from imitate.evaluation.statistics import wilson
 from imitate.types import DataSpec, Episode
 
-FIRST_SEED = 5000
+FIRST_SEED = 9000
 """The thresholds were chosen with seeds below; what is reported comes from these on."""
 DRAWN, DRAWN_WITH_IMAGES, MOST_WITH_IMAGES = 50, 16, 40
 NOISE = 0.37
@@ -47,11 +47,12 @@ class Set:
 
 
 SPEED_LIMIT = "the scripted expert moves at its speed limit for much of the way"
+NOISE_CUT_OFF = "noise beyond the range of the action is cut off"
 SETS: tuple[Set, ...] = (
     Set("Push-T", "pusht/pusht_lowdim.npz", (), (NUMBERS, OUTCOMES), True),
     Set("Push-T with images", "pusht/pusht_cchi_v7_replay.zarr", (), (PICTURES,), True),
-    Set("Adroit door", "adroit_door/door_human.npz", (), (NUMBERS,), True),
-    Set("G1", "lerobot_v21_g1_inspire", (), (NUMBERS,), True),
+    Set("Adroit door", "adroit_door/door_human.npz", (), (NUMBERS, OUTCOMES), True),
+    Set("G1", "lerobot_v21_g1_inspire", (), (NUMBERS, OUTCOMES), True),
     Set(
         "Bridge",
         "octo_bridge_rlds/tests/debug_dataset/bridge_dataset/1.0.0",
@@ -83,7 +84,13 @@ SETS: tuple[Set, ...] = (
         "noisy pick and place",
         collected=("tabletop/pick_place", "expert_noise"),
         planted=(OUTCOMES,),
-        known={"actions stay off their bounds": "noise beyond the range of the action is cut off"},
+        known={"actions stay off their bounds": NOISE_CUT_OFF},
+    ),
+    Set(
+        "noisy push",
+        collected=("tabletop/push", "expert_noise"),
+        planted=(OUTCOMES,),
+        known={"actions stay off their bounds": NOISE_CUT_OFF},
     ),
 )
 

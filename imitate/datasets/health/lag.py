@@ -3,7 +3,7 @@
 The cross-correlation of what the action and the state do from step to step, pooled over the episodes: a
 position that is asked for (the action's changes against the state's), or a velocity or displacement (the
 action itself against the state's changes). Because obs[t] is seen before action[t], a robot that follows at
-once has a lag of one step.
+once has a lag of one step. A single episode is compared with the rest by the models of servo.py.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ import numpy as np
 from imitate.datasets.health.finding import Finding
 from imitate.datasets.health.grippers import is_gripper
 from imitate.datasets.health.recording import Group
+from imitate.datasets.health.servo import servos, shift
 
 CHECK = "the state follows the action"
 FARTHEST = 20
@@ -20,16 +21,16 @@ FARTHEST = 20
 SHORTEST = 24
 CERTAIN, CERTAIN_OF_NAME = 0.75, 0.5
 """Correlation at the peak from which a number of the action counts as followed; by a state of its name."""
+POSSIBLE = 0.3
+"""Correlation from which on a number of the action may have a servo, which its model will show."""
 PLAIN, NAMESAKE = 0.05, 0.1
 """Correlation by which a velocity must agree better than a position, and a state of another name."""
 STRAY = 5.0
 """Steps from the median beyond which an agreement with a number of another name is chance."""
 LATE, EARLY = 3.0, 0.5
 """Steps: from the first on, the delay is worth knowing; below the second, the state leads."""
-OTHERWISE, SPREADS = 2.6, 5.0
+OTHERWISE, SPREADS = 2.0, 5.0
 """Steps, and standard deviations of the episodes, by which the lag of one must differ from the usual."""
-CLEAR = 0.5
-"""Correlation that an episode must reach for its lag to be known."""
 FEWEST_OF_SET = 3
 """Episodes from which on a state that is ahead is no coincidence."""
 MEDIAN_DEVIATION = 0.6745
@@ -58,47 +59,60 @@ class Followed:
 
 def check(group: Group) -> list[Finding]:
     """The lag of the whole set, where it is late or reversed, and episodes with another one."""
-    followed = follow(group)
-    if not followed:
-        return []
-    return [*_of_set(group, followed), *_of_episodes(group, followed)]
+    candidates = _candidates(group)
+    followed = follow(group, candidates)
+    found = _of_set(group, followed) if followed else []
+    return [*found, *_of_episodes(group, candidates)]
 
 
-def follow(group: Group) -> list[Followed]:
-    """Which columns of the action are followed by which of the state, and how late."""
-    chosen = [i for i, one in enumerate(group.recordings) if len(one) >= SHORTEST]
+def follow(group: Group, candidates: list[Followed]) -> list[Followed]:
+    """Those columns of the action that are certainly followed by the state, and how late."""
+    inside = [one for one in candidates if _is_certain(group, one) and abs(one.lag) < len(one.curve) // 2]
+    middle = float(np.median([one.lag for one in inside])) if inside else 0.0
+    return [one for one in inside if _is_namesake(group, one) or abs(one.lag - middle) <= STRAY]
+
+
+def _candidates(group: Group) -> list[Followed]:
+    """For each column of the action the one of the state that follows it best, if any may."""
     states = group.states[:PAIRED_COLUMNS]
     actions = group.actions[:PAIRED_COLUMNS]
-    if not chosen or not states or not actions:
+    shown = _shown(group)
+    if not shown or not states or not actions:
         return []
-    spread = np.unique(np.linspace(0, len(chosen) - 1, min(FIRST, len(chosen))).round().astype(int))
-    reach = _reach(min(len(group.recordings[chosen[i]]) for i in spread))
+    reach = _reach(min(map(len, shown)))
     found: dict[int, Followed] = {}
     for is_speed in (False, True):
         total = np.zeros((len(actions), len(states), 2 * reach + 1))
         power = np.zeros_like(total)
-        for i in spread:
-            asked, done = _changes(group.recordings[chosen[i]].values, actions, states, is_speed)
+        for values in shown:
+            asked, done = _changes(values, actions, states, is_speed)
             total += _products(asked, done, _lags(reach, is_speed))
             power += _powers(asked, done, _lags(reach, is_speed))
         # Sums of roots bound the root of the sums, so that episodes count by how much happens in them.
         curves = np.divide(total, power, out=np.zeros_like(total), where=power > 0)
         for row, action in enumerate(actions):
-            candidate = _best(group, curves[row], action, states, is_speed)
-            if _is_certain(group, candidate) and (
-                action not in found or _worth(group, candidate) > _worth(group, found[action])
-            ):
-                found[action] = candidate
-    inside = [one for one in found.values() if abs(one.lag) < reach]
-    middle = float(np.median([one.lag for one in inside])) if inside else 0.0
-    return [one for one in inside if _is_namesake(group, one) or abs(one.lag - middle) <= STRAY]
+            one = _best(group, curves[row], action, states, is_speed)
+            if action not in found or _worth(group, one) > _worth(group, found[action]):
+                found[action] = one
+    return [one for one in found.values() if one.correlation >= POSSIBLE]
+
+
+def _shown(group: Group) -> list[np.ndarray]:
+    """Numbers (T, C) of a few episodes throughout the set, none short: they tell what follows what."""
+    long = [one.values for one in group.recordings if len(one) >= SHORTEST]
+    return [
+        long[i] for i in np.unique(np.linspace(0, len(long) - 1, min(FIRST, len(long))).round().astype(int))
+    ]
 
 
 def _is_certain(group: Group, one: Followed) -> bool:
-    if _is_namesake(group, one):
-        return one.correlation >= CERTAIN_OF_NAME
+    least = CERTAIN_OF_NAME if _is_namesake(group, one) else CERTAIN
+    return one.correlation >= least and _may_follow(group, one)
+
+
+def _may_follow(group: Group, one: Followed) -> bool:
     # When a gripper opens depends on where the robot is, which does not follow from it.
-    return one.correlation >= CERTAIN and not is_gripper(group, one.action)
+    return _is_namesake(group, one) or not is_gripper(group, one.action)
 
 
 def _is_namesake(group: Group, one: Followed) -> bool:
@@ -205,41 +219,26 @@ def _of_set(group: Group, followed: list[Followed]) -> list[Finding]:
     return []
 
 
-def _of_episodes(group: Group, followed: list[Followed]) -> list[Finding]:
-    if len(group) < FEWEST_EPISODES:
+def _of_episodes(group: Group, candidates: list[Followed]) -> list[Finding]:
+    if len(group) < FEWEST_EPISODES or not candidates:
         return []
-    shifts = np.array([_shift(one.values, followed) for one in group.recordings])
-    if np.isfinite(shifts).sum() < FEWEST_EPISODES:
+    shown = _shown(group)
+    pairs = [(one.action, one.state) for one in candidates if _may_follow(group, one)]
+    models = servos(shown, pairs, _reach(min(map(len, shown))))
+    long = np.array([len(one) >= SHORTEST for one in group.recordings])
+    if not models or long.sum() < FEWEST_EPISODES:
         return []
-    shifts -= np.nanmedian(shifts)
-    spread = float(np.nanmedian(np.abs(shifts)) / MEDIAN_DEVIATION)
-    other = np.flatnonzero(np.abs(np.nan_to_num(shifts)) >= max(OTHERWISE, SPREADS * spread))
+    shifts = np.zeros(len(group))
+    for i in np.flatnonzero(long):
+        values = group.recordings[i].values
+        shifts[i] = shift(values, models, _reach(len(values)))
+    shifts[long] -= np.median(shifts[long])
+    spread = float(np.median(np.abs(shifts[long])) / MEDIAN_DEVIATION)
+    other = np.flatnonzero(np.abs(shifts) >= max(OTHERWISE, SPREADS * spread))
     if not len(other):
         return []
     low, high = shifts[other].min(), shifts[other].max()
-    span = f"{low:+.1f}" if low == high else f"{low:+.1f} to {high:+.1f}"
+    span = f"{low:+.0f}" if low == high else f"{low:+.0f} to {high:+.0f}"
     what = f"the state follows the action {span} steps later than in the other episodes"
     fix = "Look at the clocks and buffers of these recordings; shift the action back, or leave them out."
     return [Finding(CHECK, "warning", group.ids(other), what, fix)]
-
-
-def _shift(values: np.ndarray, followed: list[Followed]) -> float:
-    """How much later than usual the states of one episode follow, in steps; NaN where they do not clearly."""
-    if len(values) < SHORTEST:
-        return float("nan")
-    reach = _reach(len(values))
-    lags = np.arange(-reach, reach + 1)
-    total, power = np.zeros(len(lags)), 0.0
-    for one in followed:
-        asked, done = _changes(values, [one.action], [one.state], one.is_speed)
-        places = _lags(reach, one.is_speed)
-        scale = _powers(asked, done, places)[0, 0]
-        if scale.min() > 0:
-            # What lags more in every episode is moved back, so that all peaks of an episode fall together.
-            curve = one.sign * _products(asked, done, places)[0, 0] / scale
-            total += np.interp(lags + one.lag, lags, curve, left=0.0, right=0.0)
-            power += 1.0
-    if not power:
-        return float("nan")
-    curve = total / power
-    return _peak(curve, reach) if curve.max() >= CLEAR else float("nan")

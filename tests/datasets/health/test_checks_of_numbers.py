@@ -113,6 +113,28 @@ def test_an_episode_whose_action_was_moved(by: int) -> None:
     assert float(only(named).what.split("action ")[1].split(" steps")[0]) == pytest.approx(-by, abs=0.6)
 
 
+@pytest.mark.parametrize("by", [-5, -3, 3, 5])
+def test_a_slow_arm_whose_lag_depends_on_its_motion_hides_no_moved_action(by: int) -> None:
+    slow = [following_slowly(e, 0.15, 0.2 + 0.1 * (i % 8)) for i, e in enumerate(arm_episodes())]
+    assert not [one for one in lag.check(group_of(slow)) if one.episodes]
+    slow[2] = changed(slow[2], action=np.roll(slow[2].action, by, axis=0))
+    found = only([one for one in lag.check(group_of(slow)) if one.episodes])
+    assert found.episodes == ("e2",)
+    assert f"action {-by:+d} steps" in found.what
+
+
+def following_slowly(episode: Episode, gain: float, tempo: float) -> Episode:
+    """Joints go a share of their way to what is asked in each step: slow motions lag more than quick ones."""
+    rng = np.random.default_rng(len(episode))
+    asked = 0.5 * np.sin(tempo * np.arange(len(episode))[:, None] * [1.0, 1.4, 0.7] + rng.uniform(0, 6, 3))
+    joints = np.zeros_like(asked)
+    for t in range(1, len(asked)):
+        joints[t] = joints[t - 1] + gain * (asked[t - 1] - joints[t - 1])
+    joints += 1e-4 * rng.standard_normal(joints.shape)
+    action = np.concatenate([asked, episode.action[:, 3:]], axis=1).astype(np.float32)
+    return changed(episode, joints=joints.astype(np.float32), action=action)
+
+
 def test_an_action_recorded_after_its_effect_is_a_warning() -> None:
     episodes = [changed(e, action=np.roll(e.action, 4, axis=0)) for e in arm_episodes(lag=1)]
     assert [one.severity for one in lag.check(group_of(episodes)) if not one.episodes] == ["warning"]
