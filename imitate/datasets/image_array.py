@@ -40,10 +40,11 @@ class ImageArray(StoredArray):
         self.read_into(wanted, images)
         return images
 
-    def read_into(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Decode the images `rows` (n,) into `out` (n, H, W, C) uint8, each once."""
+    def read_into(self, rows: np.ndarray, out: np.ndarray, places: np.ndarray | None = None) -> None:
+        """Decode the images `rows` (n,), each once, into `out` (n, H, W, C) uint8, or into `out[places]`."""
+        places = np.arange(len(rows)) if places is None else places
         unique, first, inverse = np.unique(self._within(rows), return_index=True, return_inverse=True)
-        tasks = _tasks(unique, first, self.chunk_rows)
+        tasks = _tasks(unique, places[first], self.chunk_rows)
         threads = _threads() if len(tasks) > 1 else None
 
         def read(task: Task) -> None:
@@ -51,9 +52,9 @@ class ImageArray(StoredArray):
 
         for _ in (threads.map if threads else map)(read, tasks):
             pass
-        again = np.flatnonzero(first[inverse] != np.arange(len(rows)))
-        for copy in again:
-            out[copy] = out[first[inverse[copy]]]
+        decoded = first[inverse]
+        for again in np.flatnonzero(decoded != np.arange(len(rows))):
+            out[places[again]] = out[places[decoded[again]]]
 
     def encoded(self, start: int, stop: int) -> list[bytes]:
         """The images `start` … `stop` as they are stored."""

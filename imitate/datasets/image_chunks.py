@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Literal, Self, get_args
 
-import cv2
 import numpy as np
 from numcodecs.abc import Codec  # type: ignore[import-untyped]
 from numcodecs.registry import register_codec  # type: ignore[import-untyped]
 from numcodecs.zstd import Zstd  # type: ignore[import-untyped]
 
-from imitate.datasets.image_headers import ZSTD_MAGIC, jpeg_size, zstd_bytes
+from imitate.datasets.image_headers import ZSTD_MAGIC, zstd_bytes
+from imitate.datasets.jpeg import QUALITY, decode_jpeg, encode_jpeg
 from imitate.errors import ConfigError, nearest
 from imitate.types import ArraySpec
 
@@ -35,7 +35,6 @@ those of a real camera, whose noise cannot be compressed, get small. "jpeg": as 
 """
 
 CODEC_ID = "imitate_images"
-QUALITY = 95
 SMALL_PX = 64
 """Images up to this side are kept exactly, many in one chunk of Blosc: they are cheap, every pixel counts."""
 EXACT_UP_TO = 0.25
@@ -46,13 +45,7 @@ MAGIC = b"IMG1"
 EXACT_NAMES = ("depth", "mask", "segm")
 """Images with such names hold numbers in place of colours, which JPEG would change."""
 
-SETTINGS = (
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-    cv2.IMWRITE_JPEG_QUALITY,
-)
 ZSTD = Zstd(level=1)
-DECODING = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def require_storage(storage: str) -> None:
@@ -132,21 +125,12 @@ class ImageCodec(Codec):
 register_codec(ImageCodec)
 
 
-def encode_jpeg(image: np.ndarray, quality: int = QUALITY) -> bytes:
-    """(H, W, 3) uint8 RGB -> a JPEG file with colour at full resolution (4:4:4)."""
-    settings = [*SETTINGS, quality]
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), settings)
-    if not done:
-        raise ValueError(f"an image of shape {image.shape} cannot be encoded")
-    return bytes(data)
-
-
 def decode_into(data: Any, out: np.ndarray) -> None:
     """An encoded image -> `out` (H, W, C) uint8; raises ValueError where it is damaged or of another size."""
     if data[:4] == ZSTD_MAGIC:
         _decode_zstd(data, out)
     else:
-        _decode_jpeg(data, out)
+        decode_jpeg(data, out)
 
 
 def _decode_zstd(data: Any, out: np.ndarray) -> None:
@@ -157,16 +141,6 @@ def _decode_zstd(data: Any, out: np.ndarray) -> None:
         ZSTD.decode(data, out=out)
     except RuntimeError as error:
         raise ValueError(f"an image is damaged ({error})") from error
-
-
-def _decode_jpeg(data: Any, out: np.ndarray) -> None:
-    height, width = jpeg_size(data)
-    if (height, width, 3) != out.shape:
-        raise ValueError(f"an image is {height} x {width} px, expected {out.shape[0]} x {out.shape[1]}")
-    found = cv2.imdecode(np.frombuffer(data, np.uint8), DECODING)
-    if found is None or found.shape != out.shape:
-        raise ValueError("an image is damaged")
-    cv2.cvtColor(found, cv2.COLOR_BGR2RGB, dst=out)
 
 
 def join(images: Sequence[bytes]) -> bytes:

@@ -1,5 +1,7 @@
 """Where a loader takes rows from: memory as far as an array fits, the store's chunks beyond."""
 
+import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -7,6 +9,7 @@ import torch
 from torch import Tensor
 
 from imitate.datasets.episode_store import EpisodeStore
+from imitate.datasets.jpeg import LEAD
 from imitate.datasets.stored_array import StoredArray
 
 BLOCK_BYTES = 64 * 2**20
@@ -45,10 +48,9 @@ class StoredRows:
         if self._array.dtype != np.uint8:
             unique, inverse = np.unique(rows, return_inverse=True)
             return as_tensor(self._array[unique][inverse.reshape(rows.shape)])
-        shape = (rows.size, *self._array.shape[1:])
-        taken = torch.empty(shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
+        taken = _empty(rows.size, self._array.shape[1:], torch.uint8)
         self._array.read_into(rows.reshape(-1), taken.numpy())
-        return taken.view(*rows.shape, *shape[1:])
+        return taken.view(*rows.shape, *taken.shape[1:])
 
 
 class PartlyHeldRows:
@@ -58,19 +60,27 @@ class PartlyHeldRows:
     """
 
     def __init__(self, values: Tensor, array: StoredArray) -> None:
-        self._values, self._stored = values, StoredRows(array)
+        self._values, self._array = values, array
 
     def take(self, rows: np.ndarray) -> Tensor:
         """Gather (B, T) -> (B, T, …)."""
-        flat = rows.reshape(-1)
-        is_held = torch.from_numpy(flat < len(self._values))
-        pinned = self._values.dtype == torch.uint8 and torch.cuda.is_available()
-        shape = (len(flat), *self._values.shape[1:])
-        taken = torch.empty(shape, dtype=self._values.dtype, pin_memory=pinned)
-        taken[is_held] = self._values[torch.from_numpy(flat)[is_held]]
-        if not is_held.all():
-            taken[~is_held] = self._stored.take(flat[~is_held.numpy()])
-        return taken.view(*rows.shape, *shape[1:])
+        flat, held = rows.reshape(-1), len(self._values)
+        taken = _empty(len(flat), self._values.shape[1:], self._values.dtype)
+        # The last held row stands in for those that are not: quicker by far than to leave places out.
+        torch.index_select(self._values, 0, torch.from_numpy(np.minimum(flat, held - 1)), out=taken)
+        missing = np.flatnonzero(flat >= held)
+        if len(missing):
+            self._array.read_into(flat[missing], taken.numpy(), missing)
+        return taken.view(*rows.shape, *taken.shape[1:])
+
+
+def _empty(count: int, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Room for `count` rows; of images, in memory that a GPU can copy from where there is one."""
+    if dtype != torch.uint8:
+        return torch.empty((count, *shape), dtype=dtype)
+    size = count * math.prod(shape)
+    room = torch.empty(LEAD + size, dtype=dtype, pin_memory=torch.cuda.is_available())
+    return room[LEAD:].view(count, *shape)
 
 
 def open_rows(store: EpisodeStore, names: list[str], memory_gib: float) -> dict[str, Rows]:

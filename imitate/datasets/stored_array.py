@@ -52,10 +52,13 @@ class StoredArray:
             raise DataError(f"{self._where}: {self._damaged_chunk(error)}") from error
         return self._delivered(np.asarray(values))
 
-    def read_into(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Read the rows `rows` (n,) into `out` (n, …), each once."""
+    def read_into(self, rows: np.ndarray, out: np.ndarray, places: np.ndarray | None = None) -> None:
+        """Read the rows `rows` (n,), each once, into `out` (n, …), or into `out[places]`."""
         unique, inverse = np.unique(rows, return_inverse=True)
-        np.take(self[unique], inverse, axis=0, out=out, mode="clip")
+        if places is None:
+            np.take(self[unique], inverse, axis=0, out=out, mode="clip")
+        else:
+            out[places] = self[unique][inverse]
 
     def _delivered(self, values: np.ndarray) -> np.ndarray:
         if values.size != len(values) * self._spec.size:

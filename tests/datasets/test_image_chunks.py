@@ -22,13 +22,13 @@ from imitate.datasets.image_chunks import (
     ImageCodec,
     Storage,
     decode_into,
-    encode_jpeg,
     is_encoded,
     join,
     split,
     storage_of,
 )
 from imitate.datasets.image_headers import jpeg_size, zstd_bytes
+from imitate.datasets.jpeg import encode_jpeg
 from imitate.types import ArraySpec
 
 PROJECT = Path(__file__).parents[2]

@@ -101,6 +101,10 @@ def test_rows_are_the_same_however_they_are_asked_for(tmp_path: Path) -> None:
         np.array([], int),
     ):
         assert np.array_equal(front[rows], everything[rows])
+        wider = np.zeros((2 * len(rows), *everything.shape[1:]), np.uint8)
+        front.read_into(rows, wider, np.arange(0, len(wider), 2)[::-1])
+        assert np.array_equal(wider[::2][::-1], everything[rows])
+        assert not wider[1::2].any()
     for rows in (slice(5, 9), slice(28, 99), slice(-3, None), slice(20, 3, -4), slice(4, 4)):
         assert np.array_equal(front[rows], everything[rows])
     assert np.array_equal(front[8], everything[8])

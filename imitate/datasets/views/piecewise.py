@@ -80,17 +80,17 @@ class PiecewiseArray(StoredArray):
             values[source == number] = self._read(int(number), row[source == number])
         return values
 
-    def read_into(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Read the rows `rows` (n,) into `out` (n, …), each once; images are decoded straight into it."""
+    def read_into(self, rows: np.ndarray, out: np.ndarray, places: np.ndarray | None = None) -> None:
+        """Read `rows` (n,), each once, into `out` (n, …) or `out[places]`; images are decoded there."""
         source, row = self._runs.locate(self._checked(rows))
-        present = np.unique(source)
-        for number in present:
+        places = np.arange(len(row)) if places is None else places
+        for number in np.unique(source):
             chosen = source == number
-            if len(present) == 1 and self._is_plain(int(number)):
-                self._arrays[number].read_into(row, out)
+            if self._is_plain(int(number)):
+                self._arrays[number].read_into(row[chosen], out, places[chosen])
             else:
                 unique, inverse = np.unique(row[chosen], return_inverse=True)
-                out[chosen] = self._read(int(number), unique)[inverse]
+                out[places[chosen]] = self._read(int(number), unique)[inverse]
 
     def _is_plain(self, number: int) -> bool:
         return self._columns[number] is None and self._arrays[number].dtype == self.dtype
