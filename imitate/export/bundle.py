@@ -10,7 +10,6 @@ from imitate.export.card import model_card
 from imitate.export.description import action_scale, manifest, seen_ranges
 from imitate.export.evidence import find_evaluation
 from imitate.export.observations import Source, observations, vectors
-from imitate.export.optimizing import simplified
 from imitate.export.parity import Parity, compare
 from imitate.export.tracing import Acting, to_onnx
 from imitate.export.writing import arrays, private_key, require_writable, write_bundle
@@ -67,7 +66,7 @@ def export_policy(
 
 def _traced(acting: Acting, progress: Progress) -> bytes:
     with progress.task("exporting", 1, "graphs") as task:
-        model = simplified(to_onnx(acting))
+        model = to_onnx(acting)
         task.advance()
     return model
 

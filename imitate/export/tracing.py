@@ -1,8 +1,8 @@
 """A policy as one ONNX graph: raw observations and noise in, a chunk of physical actions out.
 
 What depends on weights and settings alone (noise schedules, the experts of each step) is computed here, once;
-what depends on observations or noise is recorded operation by operation, loops unrolled, at batch 1. The
-recorded graph then goes through PyTorch's exporter to ONNX.
+what depends on observations or noise is recorded operation by operation, loops unrolled, at batch 1. What
+repeats in the recorded graph is then found, and goes through PyTorch's exporter to ONNX once.
 """
 
 import logging
@@ -25,10 +25,17 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from imitate.errors import BundleError, import_extra
+from imitate.export.cutting import cut
+from imitate.export.looping import joined
+from imitate.export.optimizing import simplified
+from imitate.export.turns import find_turns
 from imitate.policy import CountedNoise, GivenNoise, Policy
 from imitate.runtime.policy import ACTION, NOISE
 
 OPSET = 20
+
+LONG = 1000
+"""Operations: what is shorter loads fast enough written out, and acts a tenth faster."""
 
 GRAD_OR_AUTOCAST = ("_set_grad_enabled", "_enter_autocast", "_exit_autocast")
 """Recorded switches that mean nothing in a graph which is neither trained nor lowered in precision."""
@@ -130,40 +137,70 @@ def to_onnx(acting: Acting) -> bytes:
     """
     for module in ("onnx", "onnxscript"):
         import_extra(module, "export")
-    example = acting.inputs(blank(acting.policy), torch.zeros(1, acting.noise_size))
     try:
         with _quiet():
-            program = torch.onnx.export(
-                record(acting), example, dynamo=True, opset_version=OPSET, verbose=False,
-                input_names=acting.names, output_names=[ACTION],
-            )  # fmt: skip
+            model = _model(acting)
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         what = next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), "")
         raise BundleError(
             f"policy {type(acting.policy).__name__} cannot be exported: {what[:200]}; nothing was written"
         ) from error
-    assert program is not None
-    model = _without_traces(program.model_proto)
     _share_equal_weights(model.graph)
     return bytes(model.SerializeToString(deterministic=True))
 
 
+def _model(acting: Acting) -> Any:
+    """The ONNX model of `acting`; the loop of a long one is a Loop."""
+    example = acting.inputs(blank(acting.policy), torch.zeros(1, acting.noise_size))
+    graph = record(acting)
+    loop = find_turns(graph) if len(graph.graph.nodes) > LONG else None
+    if loop is None:
+        return _converted(graph, example, acting.names, [ACTION])
+    pieces = cut(graph, loop, example)
+    first = _converted(pieces.first.graph, example, acting.names)
+    turn = _converted(pieces.turn.graph, pieces.turn.example)
+    last = _converted(pieces.last.graph, pieces.last.example, outputs=[ACTION])
+    return joined(first, turn, last, turns=pieces.turns, carried=pieces.carried, tables=pieces.tables)
+
+
+def _converted(
+    graph: GraphModule,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Any:
+    program = torch.onnx.export(
+        graph, example, dynamo=True, opset_version=OPSET, verbose=False,
+        input_names=inputs, output_names=outputs,
+    )  # fmt: skip
+    assert program is not None
+    onnx = import_extra("onnx", "export")
+    whole = program.model_proto.SerializeToString()
+    return _without_traces(onnx.load_from_string(simplified(whole)))
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of its own coming changes, which say nothing to a user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """The exporter warns of its own coming changes and decisions, which say nothing to a user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnx_ir", "onnxscript")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _without_traces(model: Any) -> Any:
-    """`model` without what the exporter notes about source files, which would differ from place to place."""
+    """`model` without what is noted about source files, which differ from place to place, or is not used."""
+    used = {"", *(node.domain for part in (model.graph, *model.functions) for node in part.node)}
+    opsets = [each for each in model.opset_import if each.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         del part.metadata_props[:]
         part.doc_string = ""
@@ -183,7 +220,9 @@ def _share_equal_weights(graph: Any) -> None:
         renamed[weight.name] = kept.setdefault(content, weight.name)
         if renamed[weight.name] == weight.name:
             weights.append(weight)
-    for node in graph.node:
-        node.input[:] = [renamed.get(name, name) for name in node.input]
+    bodies = [each.g for node in graph.node for each in node.attribute if each.HasField("g")]
+    for part in (graph, *bodies):
+        for node in part.node:
+            node.input[:] = [renamed.get(name, name) for name in node.input]
     del graph.initializer[:]
     graph.initializer.extend(weights)

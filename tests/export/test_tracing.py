@@ -10,8 +10,10 @@ from torch import Tensor, nn
 pytest.importorskip("onnxscript")
 
 import onnx
+import onnxruntime
 
 from imitate.errors import BundleError, ConfigError
+from imitate.export import tracing
 from imitate.export.tracing import OPSET, Acting, blank, noise_size, record, to_onnx
 from imitate.normalize import Normalizer
 from imitate.policy import CountedNoise, Generator, GivenNoise, Horizons, Policy, draw_noise
@@ -93,6 +95,24 @@ def test_the_graph_keeps_each_weight_once_and_no_trace_of_this_machine() -> None
         assert trace not in content
     assert [each.name for each in model.graph.input] == ["state", "noise"]
     assert [each.name for each in model.graph.output] == ["action"]
+
+
+def test_a_long_loop_is_one_turn_in_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "LONG", 0)
+    acting = Acting(Looped())
+    content = to_onnx(acting)
+    assert content == to_onnx(Acting(Looped()))
+    model = onnx.load_from_string(content)
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node].count("Loop") == 1
+    assert sum(len(each.raw_data) for each in model.graph.initializer) < 4 * (11 * 8 + 8) + 200
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    for seed in range(5):
+        random = torch.Generator().manual_seed(seed)
+        state, noise = torch.randn(1, 1, 3, generator=random), torch.randn(1, 8, generator=random)
+        found = session.run(None, {"state": state.numpy(), "noise": noise.numpy()})[0]
+        with torch.no_grad():
+            torch.testing.assert_close(torch.from_numpy(found), acting(state, noise))
 
 
 def test_what_an_observation_decides_in_python_is_refused() -> None:
