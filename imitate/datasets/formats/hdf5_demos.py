@@ -1,10 +1,10 @@
-"""Demonstrations in the groups data/demo_… of an HDF5 file, as robosuite and robomimic keep them."""
+"""Demonstrations in the groups of an HDF5 file, as robosuite, robomimic and Minari keep them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from imitate.datasets.formats.hdf5_files import damage_told, opened
 from imitate.types import DataSpec, Episode
@@ -14,6 +14,8 @@ from imitate.types import DataSpec, Episode
 class DemoFile(ABC):
     """What a file holds; `left_out` says in words what `episodes` does not deliver."""
 
+    GROUP: ClassVar[str] = "data/"
+    """What comes before the names of the demonstrations in the file."""
     path: Path
     spec: DataSpec
     source: str
@@ -28,8 +30,9 @@ class DemoFile(ABC):
         """All demonstrations by number; raises DataError naming the one that is damaged or different."""
         with opened(self.path) as file:
             for name in self.demos:
-                with damage_told(f"{self.path}: data/{name}"):
-                    episode = self.episode(file["data"][name], name)
+                group = f"{self.GROUP}{name}"
+                with damage_told(f"{self.path}: {group}"):
+                    episode = self.episode(file[group], name)
                 yield episode
 
     @abstractmethod

@@ -9,7 +9,7 @@ Dict and Tuple spaces are groups; a Tuple's parts are named _index_0, _index_1, 
 files, one per row. https://minari.farama.org/main/content/dataset_standards/
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from imitate.datasets.formats import Format, ReadOptions
+from imitate.datasets.formats.hdf5_demos import DemoFile
 from imitate.datasets.formats.hdf5_files import (
     DAMAGE,
     attributes_of,
@@ -38,28 +39,30 @@ SUCCESS = ("success", "is_success")
 
 
 @dataclass(frozen=True)
-class MinariFile:
-    """A data set; `left_out` says in words what `episodes` does not deliver."""
+class MinariFile(DemoFile):
+    """A data set, with the parts of its observations and actions that are read, or told of."""
 
-    path: Path
-    spec: DataSpec
-    source: str
-    metadata: dict[str, Any]
-    names: tuple[str, ...]
-    left_out: tuple[str, ...]
+    GROUP = ""
     observations: tuple[Part, ...] = field(repr=False)
     actions: tuple[Part, ...] = field(repr=False)
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def episodes(self) -> Iterator[Episode]:
-        """All episodes by number; raises DataError naming the one that is damaged or different."""
-        with opened(self.path) as file:
-            for name in self.names:
-                with damage_told(f"{self.path}: {name}"):
-                    episode = _episode(file[name], name, self)
-                yield episode
+    def episode(self, demo: Any, name: str) -> Episode:
+        """The episode in the group `demo`; raises SpecError where it differs from the first one."""
+        action = read_actions(demo, self.actions)
+        steps = len(action)
+        declared = demo.attrs.get("total_steps", steps)
+        if declared != steps:
+            raise SpecError(f"total_steps is {declared}, but actions has {steps} rows")
+        limit = self.path.stat().st_size
+        obs = {part.name: read_part(demo, part, steps, limit) for part in self.observations if part.is_read}
+        return Episode(
+            id=name,
+            obs=obs,
+            action=action,
+            success=_success(demo),
+            source=self.source,
+            metadata=attributes_of(demo, {"total_steps", "id"}),
+        )
 
 
 def is_minari(path: Path) -> bool:
@@ -91,7 +94,7 @@ def read_minari(path: Path, options: ReadOptions) -> MinariFile:
             spec=_spec(observations, actions, main),
             source=f"Minari {about.get('dataset_id', main.name)}",
             metadata={"minari": about},
-            names=names,
+            demos=names,
             left_out=tuple(_left_out(file, names, observations, actions, about)),
             observations=observations,
             actions=actions,
@@ -118,24 +121,6 @@ def _spec(observations: tuple[Part, ...], actions: tuple[Part, ...], path: Path)
     spec = ArraySpec((len(names),), dtype, tuple(names))
     are_bounded = len(low) == len(high) == len(names)
     return DataSpec(obs, replace(spec, low=low, high=high) if are_bounded else spec)
-
-
-def _episode(group: Any, name: str, file: MinariFile) -> Episode:
-    action = read_actions(group, file.actions)
-    steps = len(action)
-    declared = group.attrs.get("total_steps", steps)
-    if declared != steps:
-        raise SpecError(f"total_steps is {declared}, but actions has {steps} rows")
-    limit = file.path.stat().st_size
-    obs = {part.name: read_part(group, part, steps, limit) for part in file.observations if part.is_read}
-    return Episode(
-        id=name,
-        obs=obs,
-        action=action,
-        success=_success(group),
-        source=file.source,
-        metadata=attributes_of(group, {"total_steps", "id"}),
-    )
 
 
 def _success(group: Any) -> bool | None:
