@@ -33,6 +33,10 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
 }
 
 
+SERVO_COMMAND_TYPES: Mapping[Form, int] = {"joint_jog": 0, "twist": 1, "pose": 2}
+"""The numbers of moveit_msgs/srv/ServoCommandType."""
+
+
 @dataclass(frozen=True)
 class JointSource:
     """Joints of sensor_msgs/JointState, found by name, in the order of `joints`.
@@ -131,7 +135,8 @@ class Target:
     order of `names`. names: the robot's joints, or for a twist some of AXES, or for a pose nothing. form: the
     message. meaning: of the action's elements: "absolute" values of the kind, a "delta" per control step
     (from where the robot is; of a twist: how far to go in a control step), or a "rate" per second. scale:
-    from the policy's unit to the robot's. frame: of a twist or pose. max_effort: of a gripper, N.
+    from the policy's unit to the robot's. frame: of a twist or pose. max_effort: of a gripper, N. servo: the
+    service of MoveIt Servo that switches it to this form, "" where nothing is to be switched.
     """
 
     kind: Kind
@@ -143,8 +148,14 @@ class Target:
     scale: float = 1.0
     frame: str = ""
     max_effort: float | None = None
+    servo: str = ""
 
     def __post_init__(self) -> None:
+        if self.servo and self.form not in SERVO_COMMAND_TYPES:
+            raise ConfigError(
+                f"robot: {self.topic} has form {self.form!r} and names servo={self.servo!r}, "
+                f"which takes {', '.join(SERVO_COMMAND_TYPES)}"
+            )
         if self.form not in FORMS[self.kind]:
             raise ConfigError(
                 f"robot: {self.topic} has form {self.form!r}, expected for {self.kind}: "

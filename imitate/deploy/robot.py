@@ -77,6 +77,9 @@ class Robot(Protocol):
     def connect(self, timeout_s: float) -> None:
         """Reach the robot; raises RobotError with what is missing where that fails in `timeout_s`."""
 
+    def prepare(self) -> None:
+        """Make ready for commands, once a person has allowed them; RobotError where the robot refuses."""
+
     def is_connected(self) -> bool:
         """Whether a command sent now would leave this machine."""
 

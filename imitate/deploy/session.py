@@ -103,7 +103,9 @@ class Session:
         return dict(self._gate.counts)
 
     def arm(self, by: str) -> None:
-        """A person allows motion."""
+        """A person allows motion; RobotError where the robot cannot be made ready for it."""
+        if self._mode == "run":
+            self._robot.prepare()
         if self.supervisor.state is State.DISCONNECTED:
             self.supervisor.connect(self._clock.now())
         self.supervisor.arm(self._clock.now(), by)

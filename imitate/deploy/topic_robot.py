@@ -9,7 +9,7 @@ from dataclasses import replace
 from imitate.deploy import messages
 from imitate.deploy.check import check
 from imitate.deploy.command import Command
-from imitate.deploy.description import RobotDescription, StopSource, Target
+from imitate.deploy.description import SERVO_COMMAND_TYPES, RobotDescription, StopSource, Target
 from imitate.deploy.messages import TYPES, message_of
 from imitate.deploy.robot import Finding, Reading, Snapshot
 from imitate.deploy.robot_clock import RobotClock
@@ -22,6 +22,7 @@ MAX_COMMAND_AGE_S = 0.1
 """A command made longer ago is dropped: MoveIt Servo, for one, halts at older ones."""
 
 TRIGGER = "std_srvs/srv/Trigger"
+SERVO_SWITCH, SWITCH_TIMEOUT_S = "moveit_msgs/srv/ServoCommandType", 5.0
 ALARM_TIMEOUT_S = 1.0
 
 GRIPPER_HYSTERESIS_M = 0.002
@@ -81,6 +82,18 @@ class TopicRobot:
             Topic(target.topic, TYPES[target.form]) for target in self._description.targets.values()
         ]
         self._transport.open(subscriptions, publications, self._take, timeout_s)
+
+    def prepare(self) -> None:
+        """Switch MoveIt Servo, where a target names it, to the commands that will come."""
+        for group, target in self._description.targets.items():
+            if target.servo:
+                wanted = {"command_type": SERVO_COMMAND_TYPES[target.form]}
+                answer = self._transport.call(target.servo, SERVO_SWITCH, wanted, SWITCH_TIMEOUT_S)
+                if not answer.get("success"):
+                    raise RobotError(
+                        f"{target.servo} does not switch to {target.form} commands, which {group} needs: it "
+                        f"answered {answer}; is MoveIt Servo running and not paused?"
+                    )
 
     def is_connected(self) -> bool:
         """Whether the transport would pass a command on now."""

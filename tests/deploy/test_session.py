@@ -215,6 +215,21 @@ class Alarmed(SimulatedRobot):
         self.alarms += 1
 
 
+@pytest.mark.parametrize("mode", ["dry-run", "run"])
+def test_only_a_run_makes_the_robot_ready(mode: Mode) -> None:
+    scene = stage(robot_class=type("Case", (Prepared,), {"times": 0}), mode=mode)
+    scene.session.arm("tester")
+    assert isinstance(scene.robot, Prepared)
+    assert scene.robot.times == (mode == "run")
+
+
+class Prepared(SimulatedRobot):
+    times = 0
+
+    def prepare(self) -> None:
+        self.times += 1
+
+
 def test_a_fault_is_left_by_a_person_only() -> None:
     scene = stage()
     scene.session.arm("tester")

@@ -92,6 +92,9 @@ class SessionRobot:
         self.sent.append((time.monotonic(), command))
         return True
 
+    def prepare(self) -> None:
+        """Nothing has to be switched."""
+
     def alarm(self) -> None:
         """Nobody else has to be told."""
 

@@ -134,6 +134,9 @@ class SimulatedRobot:
             self._newest[command.group] = command
         return self.is_connected()
 
+    def prepare(self) -> None:
+        """Nothing has to be switched."""
+
     def alarm(self) -> None:
         """Nobody else has to be told."""
 

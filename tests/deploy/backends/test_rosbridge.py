@@ -187,6 +187,39 @@ def test_the_loop_from_state_to_command_is_quick(ros: int) -> None:
     assert np.median(ages) < 0.05
 
 
+@pytest.mark.parametrize("agrees", [True, False])
+def test_servo_is_switched_to_the_commands_that_will_come(agrees: bool) -> None:
+    bridge, asked = QuirkyBridge(ros=2), []
+
+    def switch(request: Any) -> dict[str, Any]:
+        asked.append(request)
+        return {"success": agrees}
+
+    bridge.provide("/servo_node/switch_command_type", switch)
+    bridge.start()
+    described = everything()
+    twist = next(group for group, target in described.targets.items() if target.form == "twist")
+    target = replace(described.targets[twist], servo="/servo_node/switch_command_type")
+    robot = robot_at(bridge.port, 2, replace(described, targets={**described.targets, twist: target}))
+    try:
+        robot.connect(5.0)
+        if agrees:
+            robot.prepare()
+        else:
+            with pytest.raises(RobotError, match="does not switch to twist commands, which"):
+                robot.prepare()
+    finally:
+        robot.close()
+        bridge.close()
+    assert asked == [{"command_type": 1}]
+
+
+def test_only_what_servo_takes_is_switched_to() -> None:
+    values = next(target for target in TARGETS.values() if target.form == "values")
+    with pytest.raises(ConfigError, match="joint_jog, twist, pose"):
+        replace(values, servo="/servo_node/switch_command_type")
+
+
 @BOTH
 def test_an_alarm_calls_the_service_of_the_stop_and_waits_for_nobody(ros: Any) -> None:
     bridge, called = QuirkyBridge(ros=ros), threading.Event()
