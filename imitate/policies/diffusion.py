@@ -30,6 +30,7 @@ class DiffusionConfig:
     train_steps noise levels of `schedule` are trained on, inference_steps of them are used to act; the
     network predicts `prediction`. clip_sample keeps every estimate of the clean chunk inside [-1, 1], the
     demonstrated range, and so needs min-max normalisation of actions; epsilon cannot do without it.
+    temperature multiplies the noise that chunks are made of: below 1 they are more like the most likely one.
     """
 
     horizons: Horizons = field(default_factory=Horizons)
@@ -41,6 +42,7 @@ class DiffusionConfig:
     prediction: Prediction = "sample"
     sampler: Sampler = "ddim"
     clip_sample: bool = True
+    temperature: float = 1.0
     action_normalization: Mode = "minmax"
 
     def __post_init__(self) -> None:
@@ -65,6 +67,7 @@ class DiffusionConfig:
             self.prediction,
             self.sampler,
             self.clip_sample,
+            self.temperature,
         )
 
     def build(self, spec: DataSpec) -> "Diffusion":

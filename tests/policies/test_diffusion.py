@@ -55,6 +55,29 @@ def test_rows_with_their_own_generators_repeat_alone(sampler: Any) -> None:
         torch.testing.assert_close(alone[0], together[i], atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "dpm_solver", "ddpm"])
+def test_temperature_multiplies_all_noise(sampler: Any) -> None:
+    asked: list[float] = []
+
+    def sampled(temperature: float, seed: int) -> torch.Tensor:
+        schedule = DiffusionConfig(
+            sampler=sampler, temperature=temperature, clip_sample=False, action_normalization="gaussian"
+        ).noise_schedule()
+
+        def denoise(noisy: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+            asked.append(float(noisy.std()))
+            return 0.5 * noisy
+
+        return schedule.sample(denoise, (64, 8, 2), torch.Generator().manual_seed(seed), torch.device("cpu"))
+
+    # What the network sees is linear in the noise where it answers in proportion.
+    torch.testing.assert_close(sampled(0.25, 3), 0.25 * sampled(1.0, 3))
+    assert asked[:10] == pytest.approx([0.25 * std for std in asked[10:]], rel=1e-4)
+    assert torch.equal(sampled(0.0, 1), sampled(0.0, 2))
+    with pytest.raises(ConfigError, match=r"policy\.temperature is -1\.0, expected 0 or more"):
+        sampled(-1.0, 0)
+
+
 @pytest.mark.parametrize(
     ("prediction", "normalization"),
     [

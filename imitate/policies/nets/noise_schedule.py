@@ -34,11 +34,15 @@ class NoiseSchedule:
         prediction: Prediction,
         sampler: Sampler,
         clip_sample: bool,
+        temperature: float = 1.0,
     ) -> None:
         _require_choice("schedule", schedule, get_args(Schedule))
         _require_choice("prediction", prediction, get_args(Prediction))
         _require_choice("sampler", sampler, get_args(Sampler))
         _require_whole_shares(train_steps, inference_steps)
+        if temperature < 0:
+            raise ConfigError(f"policy.temperature is {temperature}, expected 0 or more")
+        self.temperature = temperature
         self.train_steps = train_steps
         self.inference_steps = inference_steps
         self.prediction = prediction
@@ -52,7 +56,7 @@ class NoiseSchedule:
         self._steps = (
             dpm_solver_steps(levels, self._scales)
             if sampler == "dpm_solver"
-            else ddim_steps(levels, self._scales, stochastic=sampler == "ddpm")
+            else ddim_steps(levels, self._scales, temperature if sampler == "ddpm" else None)
         )
 
     def training_pair(self, clean: Tensor, noise: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,13 +91,18 @@ class NoiseSchedule:
         generator: Generator,
         device: torch.device,
     ) -> Tensor:
-        """A sample of `shape` (B, …) by `denoise`(x_k, its level (1,)) at each inference step."""
+        """A sample of `shape` (B, …) by `denoise`(x_k, its level (1,)) at each inference step.
+
+        All noise is multiplied by the temperature: low-temperature sampling of Decision Diffuser (arXiv
+        2211.15657), which multiplies its variance, the square of that.
+        """
 
         def estimate(noisy: Tensor, index: int) -> Tensor:
             level = self._steps[index].level
             return self.clean_estimate(denoise(noisy, torch.tensor([level], device=device)), noisy, level)
 
-        return walk(self._steps, estimate, draw_noise(shape, generator, device), generator)
+        noise = self.temperature * draw_noise(shape, generator, device)
+        return walk(self._steps, estimate, noise, generator)
 
 
 def _require_choice(name: str, value: str, choices: Sequence[str]) -> None:

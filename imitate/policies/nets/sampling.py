@@ -36,13 +36,17 @@ class Step:
     added: float = 0.0
 
 
-def ddim_steps(levels: Sequence[int], scales: Sequence[Scales], stochastic: bool) -> list[Step]:
-    """DDIM's steps over the numbers `levels`, highest first, of `scales`; DDPM's where `stochastic`."""
+def ddim_steps(levels: Sequence[int], scales: Sequence[Scales], temperature: float | None) -> list[Step]:
+    """DDIM's steps over the numbers `levels`, highest first, of `scales`.
+
+    Those of DDPM where there is a `temperature`, by which their fresh noise is multiplied.
+    """
     steps = []
     for level, (a, s), (a_next, s_next) in _transitions(levels, scales):
-        variance = (s_next / s) ** 2 * (1 - (a / a_next) ** 2) if stochastic else 0.0
+        variance = 0.0 if temperature is None else (s_next / s) ** 2 * (1 - (a / a_next) ** 2)
         noisy = math.sqrt(max(s_next**2 - variance, 0.0)) / s
-        steps.append(Step(level, noisy, a_next - noisy * a, added=math.sqrt(variance)))
+        added = (temperature or 0.0) * math.sqrt(variance)
+        steps.append(Step(level, noisy, a_next - noisy * a, added=added))
     return steps
 
 

@@ -62,7 +62,8 @@ def test_chunks_are_those_of_diffusers(
     ours = NoiseSchedule(100, steps, schedule, prediction, sampler, clip)
     made = ours.sample(network, SHAPE, torch.Generator().manual_seed(0), torch.device("cpu"))
     expected = theirs(schedule, sampler, prediction, steps, clip)
-    torch.testing.assert_close(made, expected, atol=1e-5, rtol=1e-5)
+    # diffusers' coefficients are of float32, ours of doubles: 2e-5 apart at the noisiest levels.
+    torch.testing.assert_close(made, expected, atol=4e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("sampler", "chunks"), [("ddim", 1), ("dpm_solver", 1), ("ddpm", 10)])
