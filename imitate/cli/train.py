@@ -19,6 +19,7 @@ Keys:
     train.validations   how many times to log loss and action error on held-out episodes
     train.wandb         project at Weights & Biases to log to
     out                 the folder of the run
+    cluster             ray: train on the workers of a Ray (cluster.workers=4); see docs/scaling.md
     resume              true: continue the run in `out`, whose settings must be the same
 """
 
@@ -29,6 +30,8 @@ from pathlib import Path
 
 from imitate.checkpoint import BEST
 from imitate.cli.command import Outcome
+from imitate.cluster.config import ClusterConfig
+from imitate.cluster.training import start_on_cluster
 from imitate.datasets.loader import DataConfig
 from imitate.env import EnvConfig
 from imitate.policy import PolicyConfig
@@ -52,14 +55,17 @@ class TrainCommand:
     out: str
     env: EnvConfig | None = None
     resume: bool = False
+    cluster: ClusterConfig | None = None
 
     def run(self, progress: Progress) -> Outcome:
         """Train, and say where the best checkpoint is. Ends the process with 130 or 143 when interrupted."""
         out = Path(self.out)
         try:
-            result = start(
-                Run(self.policy, self.env, self.data, self.optim, self.train), out, self.resume, progress
-            )
+            run = Run(self.policy, self.env, self.data, self.optim, self.train)
+            if self.cluster is None:
+                result = start(run, out, self.resume, progress)
+            else:
+                result = start_on_cluster(self.cluster, run, out, self.resume, progress)
         except Interrupted as stop:
             progress.say(f"stopped by {stop}; to go on:  {self._again()}")
             sys.exit(128 + stop.number)

@@ -16,7 +16,8 @@ class ClusterConfig:
     min_workers: training goes on with as few as these where workers are lost and not replaced.
     episodes_per_task: how many episodes of a rollout are lost, and played again, with a worker.
     restarts: how often a lost worker is replaced before the command gives up.
-    timeout_s: seconds without a sign of life after which the command gives up.
+    timeout_s: seconds after which a worker that keeps others waiting is lost. A rollout gives up when no task
+        ended for as long, a training run when it heard nothing for three times as long.
     object_store_mb: shared memory of a Ray that is started here, in MiB.
     """
 

@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
 
 from imitate.cluster.config import ClusterConfig
@@ -54,7 +54,8 @@ def session(config: ClusterConfig) -> Iterator[ModuleType]:
     if ray.is_initialized():
         yield ray
         return
-    with _connected(ray, config) if config.address else _started(ray, config):
+    # Ray tells of lost workers where a command writes its result.
+    with redirect_stdout(sys.stderr), _connected(ray, config) if config.address else _started(ray, config):
         yield ray
 
 
@@ -74,6 +75,20 @@ def _connected(ray: ModuleType, config: ClusterConfig) -> Iterator[None]:
 def _started(ray: ModuleType, config: ClusterConfig) -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="ray-")  # short: the paths of its sockets may not exceed 107 characters
     try:
+        try:
+            _start(ray, config, folder)
+        except ClusterError:
+            # On a busy machine its parts may not find each other within the half minute that Ray gives them.
+            ray.shutdown()
+            _start(ray, config, folder)
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(ray: ModuleType, config: ClusterConfig, folder: str) -> None:
+    try:
         with _path_for_workers():
             ray.init(
                 address="local",
@@ -84,14 +99,8 @@ def _started(ray: ModuleType, config: ClusterConfig) -> Iterator[None]:
                 logging_level=logging.ERROR,
                 _temp_dir=folder,
             )
-        yield
-    except (OSError, ValueError, RuntimeError) as error:
-        if ray.is_initialized():
-            raise
+    except Exception as error:  # Ray raises many kinds, among them Exception itself
         raise ClusterError(f"Ray cannot be started on this machine: {error}") from error
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -17,6 +17,10 @@ class Interrupted(BaseException):
         super().__init__(signal.Signals(number).name)
         self.number = number
 
+    def __reduce__(self) -> tuple[type["Interrupted"], tuple[int]]:
+        """It may come from another process."""
+        return Interrupted, (self.number,)
+
 
 class Interrupts:
     """What SIGINT and SIGTERM do: at first they are only remembered, so that a step is never cut."""

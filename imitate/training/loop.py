@@ -20,6 +20,7 @@ from imitate.training.learner import Learner
 from imitate.training.logs import open_logs
 from imitate.training.meter import NotFiniteError
 from imitate.training.run import RunFolder
+from imitate.training.team import ALONE, Team
 from imitate.training.watch import Evaluate, Result, Watch
 from imitate.types import Batch
 
@@ -46,8 +47,11 @@ def train(
     evaluate: Evaluate | None = None,
     resume: bool = False,
     progress: Progress = SILENT,
+    team: Team = ALONE,
 ) -> Result:
     """Train `learner` on `windows` until the limits of its settings, keeping `folder` up to date.
+
+    This process leads `team`, whose others step along (imitate.training.team.follow).
 
     Raises Interrupted after SIGINT or SIGTERM, once `last` is saved; TrainingError where the loss or the
     gradient is not finite, naming the step and its episodes: the checkpoints are then as they were before.
@@ -61,10 +65,13 @@ def train(
     ):
         watch = Watch(learner, validation, folder, evaluate, position, logs, signals, bar, progress.say)
         try:
-            while (done := watch.before_step()) < 1.0:
+            while (done := team.agree(watch.before_step(), position.step)) < 1.0:
                 batch = next(batches)
                 watch.meter.fed()
-                watch.after_step(learner.step(batch, position.step, done))
+                scalars = learner.step(batch, position.step, done)
+                if (asked := team.asked_to_stop()) is not None:
+                    signals.received = asked
+                watch.after_step(scalars)
             return watch.finish()
         except NotFiniteError as error:
             raise _explained(error, windows, folder) from error

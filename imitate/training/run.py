@@ -135,6 +135,10 @@ class RunFolder:
         require_usable(self.path, self.run, resume)
         self.path.mkdir(parents=True, exist_ok=True)
         _write_whole(self.path / CONFIG, json.dumps(self.run.to_json(), indent=2) + "\n")
+        return self.position(learner)
+
+    def position(self, learner: Learner) -> Position:
+        """Bring `learner` to where the run stands, at its beginning without a last checkpoint."""
         return self._restore(learner) if (self.path / LAST).exists() else Position()
 
     def _restore(self, learner: Learner) -> Position:

@@ -14,15 +14,19 @@ from imitate.progress import SILENT, Progress
 from imitate.rollout import rollout
 from imitate.symmetry import Mirror
 from imitate.training.config import TrainConfig
-from imitate.training.learner import Learner
 from imitate.training.loop import train
 from imitate.training.run import Run, RunFolder, Score, require_usable
+from imitate.training.team import ALONE, Team, follow
 from imitate.training.watch import Evaluate, Result
 from imitate.types import DataSpec
 
 
-def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT) -> Result:
+def start(
+    run: Run, out: Path, resume: bool = False, progress: Progress = SILENT, team: Team = ALONE
+) -> Result:
     """Train as `run` says into the folder `out`, or with `resume` go on with the run that is there.
+
+    Every process of a `team` calls this; the others return when the leader says so, with no metrics.
 
     Raises what imitate.training.loop.train raises, and ConfigError, DataError or SpecError before training
     where settings, data and environment do not fit together.
@@ -43,14 +47,19 @@ def start(run: Run, out: Path, resume: bool = False, progress: Progress = SILENT
         for line in policy.prepare(windows):
             progress.say(line)
     progress.say(described(policy, len(data.train), len(data.train_episodes), len(data.val_episodes), config))
+    learner, mine = team.learner(policy, run.optim, config), team.windows(data.train)
+    folder = RunFolder(out, run, data.data_hash, data.used_seeds)
+    if not team.leads:
+        return Result(follow(learner, mine, folder, team), {})
     return train(
-        Learner(policy, run.optim, config),
-        data.train,
+        learner,
+        mine,
         data.validation,
-        RunFolder(out, run, data.data_hash, data.used_seeds),
+        folder,
         evaluate=None if run.env is None or not config.evaluations else simulator(run.env, config, progress),
         resume=resume,
         progress=progress,
+        team=team,
     )
 
 

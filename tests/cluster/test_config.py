@@ -32,7 +32,9 @@ def test_a_wrong_setting_is_named(setting: dict, found: str) -> None:
         ClusterConfig(**setting)
 
 
-@pytest.mark.parametrize(("verb", "key"), [("rollout", "checkpoint"), ("stress", "checkpoint")])
+@pytest.mark.parametrize(
+    ("verb", "key"), [("rollout", "checkpoint"), ("stress", "checkpoint"), ("train", "data.path")]
+)
 def test_no_cluster_unless_asked_for(verb: str, key: str) -> None:
     keys = [f"{key}=x", "out=y"]
     assert compose(verb, keys).cluster is None
