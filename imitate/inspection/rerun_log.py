@@ -133,7 +133,8 @@ class RerunLog:
 
     def _style(self, panel: Panel) -> None:
         for one in panel.elements:
-            name = f"{one.key} {one.label}" + (f" [{one.unit}]" if one.unit else "")
+            name = f"{one.key} {one.name}" if one.name else one.label
+            name += f" [{one.unit}]" if one.unit else ""
             self._stream.log(entity(one), self._rerun.SeriesLines(names=name), static=True)
 
 

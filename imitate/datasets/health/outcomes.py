@@ -22,8 +22,9 @@ LAST = 3
 """Steps whose mean state is the end."""
 APART = 2.0
 """Ends of failures must be so many times farther from those of successes than these are from each other."""
-AT_LIMIT = 0.1
-"""Share of episodes with the largest number of steps from which on it is a limit, and no coincidence."""
+AT_LIMIT, FAILED = 0.1, 2 / 3
+"""Share of episodes with the largest number of steps, and of failures among these, from which on it is a
+limit that failures run to."""
 TELLING = 0.82
 """Share of judged episodes whose label must be as predicted: else nothing here tells success."""
 SURELY = 0.3
@@ -90,7 +91,8 @@ def _shown(away: np.ndarray, steps: np.ndarray, labels: np.ndarray) -> np.ndarra
     told_by_end = bad - good >= np.log(APART)
     way = np.clip((away - good) / (bad - good), -0.5, 1.5) if told_by_end else np.zeros(len(labels))
     at_limit = steps == steps.max()
-    ran_out = at_limit if at_limit.mean() >= AT_LIMIT else np.zeros(len(labels))
+    is_limit = at_limit.mean() >= AT_LIMIT and (~labels)[at_limit].mean() >= FAILED
+    ran_out = at_limit if is_limit else np.zeros(len(labels))
     return standardize(np.stack([way, np.log(steps), ran_out], axis=1))
 
 
