@@ -97,5 +97,5 @@ def sample(
     if sampler == "dpm_solver":
         steps = dpm_solver_steps(levels, scales)
     else:
-        steps = ddim_steps(levels, scales, stochastic=False)
+        steps = ddim_steps(levels, scales, temperature=None)
     return walk(steps, estimate, sigmas[0] * noise, [])
