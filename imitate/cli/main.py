@@ -59,11 +59,16 @@ def _run(arguments: list[str]) -> int:
         print(_overview(verbs()))
         return 0 if flags else 2
     verb, *overrides = _joined(words, verbs())
+    asks_help = "--help" in flags or "-h" in flags
     if verb not in verbs():
-        known = [name.replace("_", " ") for name in verbs()]
-        longer = [name for name in known if name.startswith(f"{verb} ")]
-        raise ImitateError(f"unknown command {verb!r}{nearest(verb, longer or known)}; see  imitate --help")
-    if "--help" in flags or "-h" in flags:
+        longer = {name: module for name, module in verbs().items() if name.startswith(f"{verb}_")}
+        if longer and asks_help:
+            print(_overview(longer))
+            return 0
+        known = [name.replace("_", " ") for name in longer or verbs()]
+        helped = f"imitate {verb} --help" if longer else "imitate --help"
+        raise ImitateError(f"unknown command {verb!r}{nearest(verb, known)}; see  {helped}")
+    if asks_help:
         print(_docstring(verbs()[verb]))
         return 0
     from imitate.cli.console import progress_for_stderr

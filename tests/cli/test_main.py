@@ -33,6 +33,13 @@ def test_overview_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"  {verb.replace('_', ' ')} " in out for verb in verbs())
 
 
+def test_the_first_word_of_several_commands_shows_those(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(["data", "--help"], capsys)
+    assert code == 0 and "  data filter " in out and "  data undo " in out and "  train " not in out
+    code, _, err = run(["data", "fitler"], capsys)
+    assert code == 2 and "see imitate data --help" in err
+
+
 def test_nothing_asked_for_shows_the_overview_but_did_no_work(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([], capsys)[0] == 2
 
