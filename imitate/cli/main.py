@@ -67,7 +67,8 @@ def _run(arguments: list[str]) -> int:
             return 0
         known = [name.replace("_", " ") for name in longer or verbs()]
         helped = f"imitate {verb} --help" if longer else "imitate --help"
-        raise ImitateError(f"unknown command {verb!r}{nearest(verb, known)}; see  {helped}")
+        asked = " ".join([verb, *(word for word in overrides[:1] if longer and "=" not in word)])
+        raise ImitateError(f"unknown command {asked!r}{nearest(asked, known)}; see  {helped}")
     if asks_help:
         print(_docstring(verbs()[verb]))
         return 0

@@ -37,7 +37,7 @@ def test_the_first_word_of_several_commands_shows_those(capsys: pytest.CaptureFi
     code, out, _ = run(["data", "--help"], capsys)
     assert code == 0 and "  data filter " in out and "  data undo " in out and "  train " not in out
     code, _, err = run(["data", "fitler"], capsys)
-    assert code == 2 and "see imitate data --help" in err
+    assert code == 2 and "'data fitler' (did you mean 'data filter'?); see imitate data --help" in err
 
 
 def test_nothing_asked_for_shows_the_overview_but_did_no_work(capsys: pytest.CaptureFixture[str]) -> None:
