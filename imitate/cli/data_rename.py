@@ -1,11 +1,12 @@
-"""imitate data rename: call observations, episodes, elements or units differently, as a view.
+"""imitate data rename: call observations, episodes, elements, units or the rate differently, as a view.
 
     imitate collect env=tabletop/pick_place episodes=3 seed=0 out=demos.zarr
     imitate data rename data.path=demos.zarr 'observations={ee_pos: eef_pos}' out=renamed.view.json
     imitate data rename data.path=renamed.view.json 'units={eef_pos: [m, m, m]}' out=units.view.json
+    imitate data rename data.path=units.view.json rate_hz=20 out=rated.view.json
 
-No number is changed: units say what the numbers are, they do not convert them. Nothing is copied, and the
-store stays as it is.
+No number is changed: units and rate say what the numbers are, they do not convert them. Nothing is copied,
+and the store stays as it is.
 
 Keys:
     data.path       the store, or a view of one
@@ -14,6 +15,7 @@ Keys:
     ids             {old: new} of episodes
     elements        {array: [name, …]}, one for each element; the action is called action
     units           {array: [unit, …]}, one for each element
+    rate_hz         how many steps make a second
 """
 
 from collections.abc import Mapping
@@ -38,10 +40,13 @@ class DataRenameCommand:
     ids: Mapping[str, str] | None
     elements: Mapping[str, tuple[str, ...]] | None
     units: Mapping[str, tuple[str, ...]] | None
+    rate_hz: float | None
 
     def run(self, progress: Progress) -> Outcome:
         """Write the view."""
-        operation = Rename(self.observations or {}, self.ids or {}, self.elements or {}, self.units or {})
+        operation = Rename(
+            self.observations or {}, self.ids or {}, self.elements or {}, self.units or {}, self.rate_hz
+        )
         if operation == Rename():
             raise ConfigError("nothing to rename: add  'observations={old: new}'  or another key; see --help")
         with open_store(self.data.path) as store:

@@ -142,7 +142,7 @@ OUT = "out=x.view.json"
         (["relabel", DATA, OUT, "where.sucess=true", "task=a"], "did you mean 'where.success'?"),
         (["undo", DATA, OUT], "demos.zarr is no view: there is nothing to undo"),
         (["list"], "imitate data list needs data.path"),
-        (["lst"], "unknown command 'data'"),
+        (["lst"], "unknown command 'data lst' (did you mean 'data list'?)"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line_and_exit_code_2(

@@ -156,10 +156,12 @@ def test_renaming_changes_no_number(make_store: Make, spec: DataSpec, tmp_path: 
         ids={"demo_0": "first"},
         elements={"action": ("dx", "dy")},
         units={"pose": ("mm", "mm", "deg")},
+        rate_hz=7.5,
     )
     view = derive(store, [names], tmp_path / "a.view.json")
     assert view.spec.obs["pose"].units == ("mm", "mm", "deg")
     assert view.spec.action.names == ("dx", "dy")
+    assert view.spec.rate_hz == 7.5
     first = store.episode(0)
     require_equal(
         view.episode(0), dataclasses.replace(first, id="first"), {"state": "pose", "camera": "front.rgb"}
@@ -177,6 +179,7 @@ def test_renaming_changes_no_number(make_store: Make, spec: DataSpec, tmp_path: 
         (Rename(ids={"demo_9": "x"}), "no episode 'demo_9'"),
         (Rename(units={"state": ("m",)}), "units has 1 entries, expected 3"),
         (Rename(elements={"stat": ("m",)}), "no array 'stat'"),
+        (Rename(rate_hz=0.0), "rate_hz is 0, expected a rate above 0"),
         (Trim(ranges={"demo_0": (3, 2)}), "cannot be what is left"),
         (Trim(ranges={"demo_0": (0, 2000)}), "cannot be what is left"),
         (Trim(ranges={"demo_0": (-1, 2)}), "cannot be what is left"),

@@ -162,7 +162,9 @@ def write_folder(store: EpisodeStore, out: Path, progress: Progress) -> tuple[st
     if not len(store):
         raise DataError(f"{store.path} has no episodes; LeRobot cannot hold an empty dataset")
     if not store.spec.rate_hz:
-        raise DataError(f"{store.path} has no rate_hz, which LeRobot needs; import its source with a rate")
+        raise DataError(
+            f"{store.path} has no rate_hz, which LeRobot needs: say it with  imitate data rename rate_hz=…"
+        )
     fps = Fraction(store.spec.rate_hz).limit_denominator(FINEST_RATE)
     columns = _columns(store.spec, _told(store).get("keys"), str(store.path))
     judged = all(store.record(index).success is not None for index in range(len(store)))

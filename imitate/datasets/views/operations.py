@@ -1,6 +1,7 @@
 """What can be done to the episodes of a view. Each operation is plain values, as the view file keeps them."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -129,18 +130,23 @@ class Rename:
     """Call things differently; no number is changed, not by other units either.
 
     observations, ids: {old: new}. elements, units: {array: one text per element}; the action is "action".
+    rate_hz: the control rate, where what was recorded does not say it, or wrongly.
     """
 
     observations: Mapping[str, str] = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict)
     elements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    rate_hz: float | None = None
 
     def apply(self, contents: Contents) -> Contents:
         """Rename observations first, so that elements and units go by the new names."""
+        if self.rate_hz is not None and not 0 < self.rate_hz < math.inf:
+            raise ConfigError(f"rename: rate_hz is {self.rate_hz:g}, expected a rate above 0")
         require_ids(self.ids, contents.records, "rename")
         renamed = self._observations(contents) if self.observations else contents
         spec = _described(_described(renamed.spec, "names", self.elements), "units", self.units)
+        spec = dataclasses.replace(spec, rate_hz=spec.rate_hz if self.rate_hz is None else self.rate_hz)
         renamed = dataclasses.replace(renamed, spec=spec)
         if not self.ids:
             return renamed
