@@ -180,7 +180,7 @@ def test_five_hundred_episodes_stay_small_and_quick(tmp_path: Path) -> None:
     # Of the processor, so that a busy machine makes no difference.
     began = time.process_time()
     report = write_report(open_store(path), tmp_path / "r.html")
-    assert time.process_time() - began < 60
+    assert time.process_time() - began < 150
     assert report.page.stat().st_size <= 8_000_000
 
 
