@@ -167,10 +167,11 @@ def test_a_robot_in_another_process() -> None:
     assert survey.topics["/joint_states"].type == STATES.type
     assert len(survey.topics["/joint_states"].publishers or ()) == 1
     assert len(survey.topics["/commands"].subscribers or ()) == 1
-    # On a busy machine a KEEP_LAST 1 reader passes over some; what comes is in order and answered.
+    # On a busy machine a KEEP_LAST 1 reader passes over some, here and there; what comes is in order.
     counts = [message["position"][1] for message in came["/joint_states"]]
-    assert counts == sorted(set(counts)) and len(counts) > 40
-    assert [command[0] for command in report["commands"]] == counts
+    answers = [command[0] for command in report["commands"]]
+    assert counts == sorted(set(counts)) and answers == sorted(set(answers))
+    assert len(answers) > 40 and set(answers) <= set(counts)
     assert all(command[1:] == [1.0, 2.0] for command in report["commands"])
     first = came["/joint_states"][0]
     assert first["name"] == ["b", "a"] and first["header"]["frame_id"] == "base"
