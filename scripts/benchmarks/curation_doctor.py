@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from curation_runs import row, say
+from commands import say
+from curation_runs import row
 from planted_doctor import FAULTS, Fault
 
 from imitate.collection import Recipe, collect

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from curation_runs import Outcome, difference, row, run_folder, say, trained, wins
+from commands import say
+from curation_runs import Outcome, difference, row, run_folder, trained, wins
 from planted import BOTH, NO_NOISE, NOISES, POLICY_NOISE, SYSTEM_NOISE, TASKS, disturb
 from scipy.stats import spearmanr
 

@@ -84,7 +84,3 @@ def row(name: str, value: float, unit: str, baseline: float) -> dict[str, Any]:
         "command": command,
         "device": device(),
     }
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

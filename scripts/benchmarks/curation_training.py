@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from curation_runs import Outcome, difference, row, run_folder, say, trained, wins
+from commands import say
+from curation_runs import Outcome, difference, row, run_folder, trained, wins
 from planted import env_of
 
 from imitate.curation.measuring import measure

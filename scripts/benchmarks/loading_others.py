@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from commands import say
 from loading_episodes import CAMERAS, Case
 from loading_ours import HORIZONS
 
@@ -22,10 +23,6 @@ ROBOMIMIC = ("robomimic==0.3.0", "termcolor", "tensorboardX", "six")
 BASELINES = Path(__file__).parent / "baselines"
 
 Rates = dict[str, float]
-
-
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def lerobot_rates(folder: Path, store: DemoStore, case: Case, seconds: float) -> Rates:

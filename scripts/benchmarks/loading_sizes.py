@@ -7,8 +7,8 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from commands import say
 from loading_episodes import CAMERAS, Case, walk
-from loading_others import say
 from loading_ours import loader, rate, window_bytes, write_store
 
 from imitate.datasets.array_files import ENCODED_CHUNK_BYTES, append_rows

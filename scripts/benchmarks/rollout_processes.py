@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from commands import say
 from loading_others import (
     BASELINES,
     LEROBOT_PYTHON,
@@ -18,7 +19,6 @@ from loading_others import (
     ROOT,
     make_lerobot_environment,
     make_robomimic_environment,
-    say,
 )
 from rollout_task import ANSWER, Case
 
