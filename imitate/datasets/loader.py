@@ -166,17 +166,17 @@ class WindowLoader:
 
     def batch(self, step: int) -> Batch:
         """Batch number `step` of the endless training order."""
-        indices, rng = self.indices(step), np.random.default_rng((self._seed, step))
-        batch = self._assemble(indices)
+        windows, rng = self._sampler.windows(self.indices(step)), np.random.default_rng((self._seed, step))
+        batch = self._assemble(windows)
         if self._hindsight is not None:
-            windows = self._sampler.windows(indices)
             batch = self._hindsight(batch, windows, self._facts.last_rows[windows.episodes], rng)
         return batch if self._mirror is None else self._mirror.half(batch, rng)
 
     def epoch_batches(self) -> Iterator[Batch]:
         """All windows once, in order; the last batch may be smaller."""
         for start in range(0, len(self), self._batch_size):
-            yield self._assemble(np.arange(start, min(start + self._batch_size, len(self))))
+            indices = np.arange(start, min(start + self._batch_size, len(self)))
+            yield self._assemble(self._sampler.windows(indices))
 
     def stream(self, start_step: int = 0) -> Generator[Batch, None, None]:
         """The batches from `start_step` on, without end, prepared ahead by a thread.
@@ -215,8 +215,7 @@ class WindowLoader:
                     continue
             step += 1
 
-    def _assemble(self, indices: np.ndarray) -> Batch:
-        windows = self._sampler.windows(indices)
+    def _assemble(self, windows: Windows) -> Batch:
         return Batch(
             obs=self._observed(windows.obs_rows),
             action=self._rows[ACTION].take(windows.action_rows),
