@@ -2,10 +2,10 @@
 
 import importlib
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
+import benchmark
 import pytest
 import torch
 
@@ -13,12 +13,7 @@ from imitate.policies.diffusion import DiffusionConfig
 from imitate.policies.truncated import TruncatedConfig
 from imitate.types import ArraySpec, DataSpec
 
-SCRIPT = Path(__file__).parents[1] / "scripts/benchmarks/policies"
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+run = partial(benchmark.run, "policies")
 
 
 @pytest.mark.slow
@@ -46,7 +41,7 @@ def test_quick_benchmark_writes_its_rows_and_goes_on(tmp_path: Path) -> None:
 
 
 def test_calls_of_the_denoiser_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    monkeypatch.syspath_prepend(str(benchmark.BENCHMARKS))
     cost = importlib.import_module("policy_cost")
     spec = DataSpec({"x": ArraySpec((2,))}, ArraySpec((2,)))
     obs = {"x": torch.zeros(1, 2, 2)}

@@ -1,18 +1,13 @@
 """The published results in small: the rows, that what is done is not done again, and wrong words."""
 
 import json
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
+import benchmark
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "scripts/benchmarks/results"
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPT), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+run = partial(benchmark.run, "results")
 
 
 @pytest.mark.slow

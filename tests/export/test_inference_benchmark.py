@@ -1,24 +1,21 @@
 """The benchmark of inference in small: its rows."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
+import benchmark
 import pytest
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
-
-SCRIPT = Path(__file__).parents[2] / "scripts/benchmarks/inference"
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from /proc")
 def test_quick_run_writes_rows(tmp_path: Path) -> None:
     out = tmp_path / "inference.json"
-    command = [sys.executable, str(SCRIPT), "--quick", "--policies", "bc", "--json", str(out)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    done = benchmark.run("inference", "--quick", "--policies", "bc", "--json", str(out), timeout_s=280)
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(out.read_text())}
     p99 = rows["inference bc p99 (baseline: PyTorch)"]
