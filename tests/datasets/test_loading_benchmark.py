@@ -24,6 +24,9 @@ def test_quick_benchmark_writes_its_rows(tmp_path: Path) -> None:
     assert {"loading 39-d + two 224×224 cameras, from disk", "loading limit: copying memory"} <= names
     share = next(row for row in rows if row["name"] == "loading 39-d + two 224×224 cameras, bytes on disk")
     assert share["value"] <= 0.25
+    waits = [row["value"] for row in rows if "from disk, steps of" in row["name"]]
+    # A step of 20 ms cannot hide the decoding of 256 images; one of 400 ms must hide most of it.
+    assert len(waits) == 5 and waits[-1] < min(0.5, waits[0])
     in_memory = next(row for row in rows if row["name"] == "loading 39-d, in memory")
     # The bar is 500,000 on an idle core; a machine that runs other tests beside this one shows less.
     assert in_memory["value"] > 50_000
