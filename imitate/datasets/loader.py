@@ -28,7 +28,7 @@ from imitate.datasets.opening import open_store
 from imitate.datasets.rows import Rows, open_rows
 from imitate.datasets.used_seeds import UsedSeeds, seeds_of
 from imitate.datasets.windows import Windows, WindowSampler
-from imitate.errors import ConfigError, DataError, nearest
+from imitate.errors import ConfigError, DataError, SpecError, nearest
 from imitate.normalize import Statistics
 from imitate.policy import Horizons
 from imitate.symmetry import Mirror
@@ -379,5 +379,22 @@ def _used_spec(store: EpisodeStore, config: DataConfig, expected: DataSpec | Non
         return store.spec.select(names)
     wanted = expected.select(config.obs) if config.obs else expected
     spec = store.spec.filled_from(wanted)
-    require_match(spec, wanted, config.path)
+    try:
+        require_match(spec, wanted, config.path)
+    except SpecError as error:
+        raise SpecError(f"{error}{_renaming(spec, wanted, config.path)}") from None
     return spec.select(tuple(wanted.obs))
+
+
+def _renaming(found: DataSpec, wanted: DataSpec, path: str) -> str:
+    """How to have an observation that is missing, if just one that is not used has its shape."""
+    missing = [key for key in wanted.obs if key not in found.obs]
+    unused = [key for key in found.obs if key not in wanted.obs]
+    pairs = [(a, b) for a in unused for b in missing if found.obs[a].shape == wanted.obs[b].shape]
+    if len(pairs) != 1:
+        return ""
+    old, new = pairs[0]
+    return (
+        f": if {old!r} is the same, imitate data rename data.path={path} "
+        f"'observations={{{old}: {new}}}' out=renamed.view.json, and train with that view"
+    )

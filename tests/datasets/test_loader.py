@@ -279,6 +279,18 @@ def test_data_that_does_not_fit_the_environment_is_refused(make_store: Make, spe
         loaded(store, spec, obs=("wrst",))
 
 
+def test_an_observation_of_another_name_is_guessed(make_store: Make, spec: DataSpec) -> None:
+    store = make_store(2)
+    others = {key: array for key, array in spec.obs.items() if key != "state"}
+    with pytest.raises(
+        SpecError, match=r"'position' is missing.*data rename.*'observations={state: position}'"
+    ):
+        loaded(store, replace(spec, obs={**others, "position": spec.obs["state"]}))
+    with pytest.raises(SpecError) as told:
+        loaded(store, replace(spec, obs={**others, "position": ArraySpec((99,))}))
+    assert "rename" not in str(told.value)
+
+
 def test_numbers_that_are_not_finite_are_named(
     make_store: Make, spec: DataSpec, make_episode: Callable[..., Episode]
 ) -> None:
