@@ -86,18 +86,25 @@ def ours(way: str) -> Measurer:
 
 def lerobot() -> Measurer | None:
     """LeRobot's loop; None where it cannot be installed."""
-    if not LEROBOT_PYTHON.exists() and not make_lerobot_environment():
+    if not with_pusht():
         return None
-    if subprocess.run(
-        [str(LEROBOT_PYTHON), "-c", "import gym_pusht"], capture_output=True, check=False
-    ).returncode:
-        say("adding Push-T to LeRobot's environment")
-        # Without what it requires: LeRobot has OpenCV already, as a package of another name.
-        command = [str(LEROBOT_PYTHON), "-m", "pip", "install", "--quiet", "--no-deps", *PUSHT]
-        if subprocess.run(command, check=False).returncode:
-            say("Push-T cannot be installed for LeRobot, so there is no baseline")
-            return None
     return Measurer("LeRobot", [str(LEROBOT_PYTHON), str(BASELINES / "lerobot_rollouts.py")])
+
+
+def with_pusht() -> bool:
+    """Make LeRobot's environment where there is none, and Push-T in it; whether that worked."""
+    if not LEROBOT_PYTHON.exists() and not make_lerobot_environment():
+        return False
+    there = [str(LEROBOT_PYTHON), "-c", "import gym_pusht"]
+    if subprocess.run(there, capture_output=True, check=False).returncode == 0:
+        return True
+    say("adding Push-T to LeRobot's environment")
+    # Without what it requires: LeRobot has OpenCV already, as a package of another name.
+    command = [str(LEROBOT_PYTHON), "-m", "pip", "install", "--quiet", "--no-deps", *PUSHT]
+    if subprocess.run(command, check=False).returncode == 0:
+        return True
+    say("Push-T cannot be installed for LeRobot, so there is no baseline")
+    return False
 
 
 def robomimic() -> Measurer | None:
