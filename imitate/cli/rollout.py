@@ -14,7 +14,7 @@ the maximum over checkpoints, the mean of the last ten, and the best one again o
 rollout.json it is. What was played before is not played again.
 
 Keys:
-    checkpoint          a run folder (its best) or one checkpoint file
+    checkpoint          a run folder (its best), one checkpoint file, or a file that  imitate export  wrote
     checkpoints         all, or how many of the last: play what the run folder kept over time
     env                 the environment; by default the one the policy was trained for
     episodes, seed      how many episodes, and the seed of the first (evaluation starts at 100000)
@@ -35,14 +35,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from imitate.checkpoint import load_policy
+import torch
+
+from imitate.checkpoint import LoadedPolicy, load_policy
 from imitate.cli.command import Outcome
 from imitate.cli.result_lines import figure, result_lines
 from imitate.cluster.config import ClusterConfig
 from imitate.cluster.rollouts import player
 from imitate.device import chosen_device
 from imitate.env import EnvConfig
-from imitate.errors import ConfigError
+from imitate.errors import ConfigError, import_extra
 from imitate.evaluation.checkpoints import (
     FIGURES,
     FOLDER,
@@ -57,6 +59,8 @@ from imitate.evaluation.play import Play
 from imitate.evaluation.result import FILE_NAME, RolloutResult
 from imitate.progress import Progress
 from imitate.rollout import Player, RolloutConfig
+
+ZIP = b"PK\x03\x04"
 
 
 @dataclass(frozen=True)
@@ -117,15 +121,36 @@ class RolloutCommand:
         write_figures(out / FIGURES, value := figures.to_json(again))
         return Outcome(value, _lines_of_several(figures, again, out))
 
+    def _loaded(self, checkpoint: str, device: torch.device) -> LoadedPolicy:
+        if not _is_exported(checkpoint):
+            return load_policy(checkpoint, device, self.policy)
+        if self.policy:
+            raise ConfigError(
+                f"policy.{next(iter(self.policy))} is set, but {checkpoint} is an exported policy, whose "
+                "settings are fixed: name the run that it came from"
+            )
+        import_extra("onnxruntime", "export")
+        from imitate.export.played import load_exported
+
+        return load_exported(checkpoint)
+
     def _play(self, checkpoint: str, seed: int, playing: Player) -> Play:
         """The episodes from `seed` on; raises ConfigError where the policy has met one of their starts."""
         device = chosen_device(self.device, "device")
-        loaded = load_policy(checkpoint, device, self.policy)
+        loaded = self._loaded(checkpoint, device)
         seeds = range(seed, seed + self.episodes)
         play = Play.of(loaded, self.env, seeds, self.rollout, device, playing)
         if not self.allow_used_seeds:
             play.check.require_disjoint(str(loaded.file))
         return play
+
+
+def _is_exported(path: str) -> bool:
+    """Whether `path` is a file such as  imitate export  writes."""
+    if not Path(path).is_file():
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(len(ZIP)) == ZIP
 
 
 def _lines(result: RolloutResult, play: Play, out: Path) -> list[str]:

@@ -2,9 +2,10 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from imitate.runtime.manifest import Manifest, SeenRange
+from imitate.runtime.manifest import FLOAT32, Manifest, SeenRange
 from imitate.types import ArraySpec
 
 
@@ -16,7 +17,7 @@ def model_card(manifest: Manifest) -> str:
             "",
             "A policy exported by imitate. manifest.json says the same for programs.",
         ],
-        ["## Evaluation", "", *_evaluation(manifest.provenance["evaluation"])],
+        ["## Evaluation", "", *_evaluation(manifest.provenance["evaluation"], manifest.precision)],
         ["## Observations", "", *_observations(manifest)],
         ["## Actions", "", *_actions(manifest)],
         ["## Origin", "", *_origin(manifest)],
@@ -31,7 +32,7 @@ def _name(manifest: Manifest) -> str:
     )
 
 
-def _evaluation(found: dict[str, Any] | None) -> list[str]:
+def _evaluation(found: dict[str, Any] | None, precision: str) -> list[str]:
     if found is None:
         return [
             "None: no rollout.json of this checkpoint was found. Nobody knows how well it does its task.",
@@ -49,7 +50,14 @@ def _evaluation(found: dict[str, Any] | None) -> list[str]:
         f"- command: `{provenance.get('command')}`, {provenance.get('date')}, on {provenance.get('device')}",
         "",
         "In simulation, by the policy before it was exported. On a real robot it was not evaluated.",
+        *_lowered(precision),
     ]
+
+
+def _lowered(precision: str) -> list[str]:
+    if precision == FLOAT32:
+        return []
+    return [f"That was in float32; this file is {precision}. What it does:  imitate rollout checkpoint=FILE"]
 
 
 def _observations(manifest: Manifest) -> list[str]:
@@ -103,14 +111,23 @@ def _origin(manifest: Manifest) -> list[str]:
 
 def _export(manifest: Manifest) -> list[str]:
     parity, versions = manifest.parity, manifest.provenance["exporters"]
-    undecided = parity["undecided"]
     return [
         f"- compared with the policy on {parity['observations']} observations, {parity['source']}: "
-        f"largest error {parity['largest_error_in_ranges']:.1e} of an action's range"
-        + (f"; {undecided} left out, where rounding decides between two modes" if undecided else ""),
+        + ("largest error " if manifest.precision == FLOAT32 else f"in {manifest.precision} ")
+        + errors(parity),
         f"- {manifest.noise_size} standard normal numbers of noise per chunk",
         "- by " + ", ".join(f"{name} {version}" for name, version in versions.items()),
     ]
+
+
+def errors(parity: Mapping[str, Any]) -> str:
+    """How far a chunk of the file is from the policy's, in words; largest alone, or with the usual ones."""
+    most, undecided = f"{parity['largest_error_in_ranges']:.1e}", parity["undecided"]
+    if "median_error_in_ranges" in parity:
+        usual, nearly = (f"{parity[f'{name}_error_in_ranges']:.1e}" for name in ("median", "p99"))
+        return f"a chunk is off by {usual} (median), {nearly} (99 %), {most} (largest) of an action's range"
+    left_out = f"; {undecided} left out, where rounding decides between two modes" if undecided else ""
+    return f"{most} of an action's range{left_out}"
 
 
 def _elements(array: ArraySpec) -> str:

@@ -3,6 +3,7 @@
 import math
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
@@ -11,15 +12,29 @@ import numpy as np
 from imitate import __version__
 from imitate.checkpoint import LoadedPolicy, checkpoint_hash
 from imitate.export.parity import SHARE_OF_RANGE, Parity
+from imitate.export.precision import Precision
 from imitate.normalize import VectorNormalizer
 from imitate.policy import Policy
 from imitate.runtime.manifest import Horizons, Image, Manifest, SeenRange
+
+REPEATS_WITHIN: Mapping[Precision, float] = {
+    "float32": SHARE_OF_RANGE,
+    "float16": SHARE_OF_RANGE,
+    "int8": 0.01,
+}
+"""Of the range: what another processor may make of the recorded inputs. Where it rounds a sum otherwise, a
+whole number may be the next one."""
 
 EXPORTERS = ("torch", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
 def manifest(
-    loaded: LoadedPolicy, noise_size: int, parity: Parity, source: str, evaluation: Mapping[str, Any] | None
+    loaded: LoadedPolicy,
+    noise_size: int,
+    parity: Parity,
+    source: str,
+    evaluation: Mapping[str, Any] | None,
+    precision: Precision = "float32",
 ) -> Manifest:
     """The manifest of what was exported and compared; hashes are added when it is written."""
     policy, info = loaded.policy, loaded.info
@@ -32,14 +47,9 @@ def manifest(
         seen=seen_ranges(policy),
         action_low=spec.action.low or (-math.inf,) * size,
         action_high=spec.action.high or (math.inf,) * size,
-        tolerance=tuple((SHARE_OF_RANGE * action_scale(policy)).tolist()),
+        tolerance=tuple((REPEATS_WITHIN[precision] * action_scale(policy)).tolist()),
         images={key: Image(a.shape[0], a.shape[1]) for key, a in spec.obs.items() if a.is_image},
-        parity={
-            "observations": parity.observations,
-            "source": source,
-            "largest_error_in_ranges": float(parity.worst.max()),
-            "undecided": parity.undecided,
-        },
+        parity={"observations": parity.observations, "source": source, **_errors(parity)},
         provenance={
             "policy": dict(info.policy),
             "env": info.env,
@@ -50,9 +60,26 @@ def manifest(
             "training_commit": info.commit,
             "exporters": exporters(),
             "evaluation": evaluation,
+            "used_seeds": None if info.used_seeds is None else [asdict(one) for one in info.used_seeds],
         },
         hashes={},
+        precision=precision,
     )
+
+
+def _errors(parity: Parity) -> dict[str, Any]:
+    """How far the graph in the file is from the policy; of lower precision, with undecided choices."""
+    exact = float(parity.worst.max())
+    if parity.deviations is None:
+        return {"largest_error_in_ranges": exact, "undecided": parity.undecided}
+    half, most = np.quantile(parity.deviations, (0.5, 0.99))
+    return {
+        "largest_error_in_ranges": float(parity.deviations.max()),
+        "median_error_in_ranges": float(half),
+        "p99_error_in_ranges": float(most),
+        "float32_largest_error_in_ranges": exact,
+        "undecided": parity.undecided,
+    }
 
 
 def exporters() -> dict[str, str]:

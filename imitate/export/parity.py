@@ -21,6 +21,11 @@ NUDGES = -1e-5, -1e-6, 1e-6, 1e-5
 """Where an error is a JUMP, as a share of the range, and noise changed by one of NUDGES makes the policy
 jump, too, rounding decided between two modes: at most so large a share of observations may be so."""
 
+FARTHEST_SHARE = 0.05
+USUAL_SHARE = 0.9
+"""A graph of lower precision is refused where more than 1 - USUAL_SHARE of its chunks are farther from the
+policy's than FARTHEST_SHARE of the range; a few may be, where a hair more or less chooses another mode."""
+
 GOLDEN_PAIRS = 8
 """Few, since loading a policy tries them all."""
 
@@ -34,18 +39,21 @@ class Parity:
 
     worst: largest error (Da,) as a share of the range. undecided: how many observations were left out since
     noise that differs in the fifth decimal chooses another mode there: rounding decides, in either program.
-    golden: inputs and outputs for golden.npz.
+    golden: inputs and outputs for golden.npz. deviations: of a graph of lower precision, where one was
+    compared too: the largest error (n,) of each chunk, as a share of the range, undecided ones included.
     """
 
     observations: int
     worst: np.ndarray
     undecided: int = 0
     golden: dict[str, np.ndarray] = field(default_factory=dict)
+    deviations: np.ndarray | None = None
 
 
 def compare(
     acting: Acting,
     exported: BundlePolicy,
+    lowered: BundlePolicy | None,
     batches: Iterator[Mapping[str, Tensor]],
     count: int,
     scale: np.ndarray,
@@ -53,10 +61,12 @@ def compare(
 ) -> Parity:
     """Compare `count` chunks; `scale` (Da,) is the range of each action element, in physical units.
 
-    Raises BundleError, naming the action element and its error, for the first chunk that differs by more than
-    SHARE_OF_RANGE, where that is not for an undecided choice.
+    `lowered` is the same graph in lower precision: how far it is from the policy is measured besides, and the
+    golden chunks are its own. Raises BundleError, naming the action element and its error, for the first
+    chunk that differs by more than SHARE_OF_RANGE, where that is not for an undecided choice, and where
+    `lowered` is farther from the policy than rounding can make it.
     """
-    comparison = _Comparison(acting, exported, scale, count)
+    comparison = _Comparison(acting, exported, lowered, scale, count)
     with progress.task("comparing", count, "observations") as task:
         for batch in batches:
             comparison.add(batch, task)
@@ -72,11 +82,26 @@ def reference(acting: Acting, obs: Mapping[str, Tensor], noise: Tensor) -> np.nd
     return chunk
 
 
+def _recorded(policy: BundlePolicy, pair: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The chunk of `policy` for recorded inputs."""
+    obs = {key: pair[OBS_PREFIX + key] for key in policy.spec.obs}
+    return policy.predict_with(obs, pair[NOISE])
+
+
 class _Comparison:
     """A comparison under way."""
 
-    def __init__(self, acting: Acting, exported: BundlePolicy, scale: np.ndarray, count: int) -> None:
-        self.acting, self.exported, self.scale, self.count = acting, exported, scale, count
+    def __init__(
+        self,
+        acting: Acting,
+        exported: BundlePolicy,
+        lowered: BundlePolicy | None,
+        scale: np.ndarray,
+        count: int,
+    ) -> None:
+        self.acting, self.exported, self.lowered = acting, exported, lowered
+        self.scale, self.count = scale, count
+        self._deviations: list[float] = []
         self.found = Parity(0, np.zeros(len(scale)))
         self._pairs: list[dict[str, np.ndarray]] = []
         self._generator = torch.Generator().manual_seed(0)
@@ -90,6 +115,8 @@ class _Comparison:
         for row in range(rows):
             alone = {key: value[row : row + 1] for key, value in obs.items()}
             self._compare(alone, noise[row], expected[row])
+            if self.lowered is not None:
+                self._deviate(self.lowered, alone, noise[row], expected[row])
             task.advance()
         if len(self._pairs) < GOLDEN_PAIRS:
             # From several batches where there are many.
@@ -105,7 +132,25 @@ class _Comparison:
             )
         pairs = self._pairs[:GOLDEN_PAIRS]
         self.found.golden = {name: np.stack([pair[name] for pair in pairs]) for name in pairs[0]}
+        if self.lowered is not None:
+            self._judge(np.array(self._deviations))
+            self.found.golden[ACTION] = np.stack([_recorded(self.lowered, pair) for pair in pairs])
         return self.found
+
+    def _deviate(
+        self, lowered: BundlePolicy, obs: Mapping[str, Tensor], noise: Tensor, expected: np.ndarray
+    ) -> None:
+        chunk = lowered.predict_with({key: value[0].numpy() for key, value in obs.items()}, noise.numpy())
+        self._deviations.append(float((np.abs(chunk - expected).max(axis=0) / self.scale).max()))
+
+    def _judge(self, deviations: np.ndarray) -> None:
+        """Keep how far the graph of lower precision is; raises BundleError where that is too far."""
+        self.found.deviations = deviations
+        if (usual := np.quantile(deviations, USUAL_SHARE)) > FARTHEST_SHARE:
+            raise BundleError(
+                f"in lower precision one chunk in ten is off by {usual:.2g} of an action's range or more, "
+                f"expected at most {FARTHEST_SHARE:g}; nothing was written. Export it with  precision=float32"
+            )
 
     def _compare(self, obs: Mapping[str, Tensor], noise: Tensor, expected: np.ndarray) -> None:
         seen = {key: value[0].numpy() for key, value in obs.items()}

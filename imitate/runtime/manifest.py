@@ -15,6 +15,8 @@ FORMAT = "imitate policy"
 MANIFEST, SIGNATURE = "manifest.json", "signature.ed25519"
 MODEL, CARD, GOLDEN, OBSERVATIONS = "model.onnx", "model_card.md", "golden.npz", "observations.npz"
 
+FLOAT32 = "float32"
+
 
 class Horizons(NamedTuple):
     """To, Tp and Ta in control steps."""
@@ -55,7 +57,8 @@ class Manifest:
     the spec states no range). tolerance: largest deviation of each action element, in physical units, from
     what was exported. images: by observation. parity: what was compared, how many, and the largest deviation.
     provenance: policy settings, checkpoint_hash, data_hash and the versions of what exported.
-    hashes: SHA-256 of every other part but the signature, by name.
+    hashes: SHA-256 of every other part but the signature, by name. precision: of the graph's weights,
+    float32, float16 or int8 (imitate.export.precision).
     """
 
     spec: DataSpec
@@ -69,6 +72,7 @@ class Manifest:
     parity: Mapping[str, Any]
     provenance: Mapping[str, Any]
     hashes: Mapping[str, str]
+    precision: str = FLOAT32
 
     def __post_init__(self) -> None:
         size = self.spec.action.size
@@ -129,6 +133,7 @@ class Manifest:
             parity=dict(plain["parity"]),
             provenance=dict(plain["provenance"]),
             hashes={str(k): str(v) for k, v in plain["hashes"].items()},
+            precision=str(plain.get("precision", FLOAT32)),
         )
 
 

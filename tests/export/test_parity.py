@@ -26,6 +26,7 @@ class Chooser:
         self.bias, self.error, self.gain = bias, error, gain
         self.noise_size = 1
         self.policy = type("P", (), {"spec": SPEC})()
+        self.spec = SPEC
 
     def inputs(self, obs: dict[str, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
         return obs["state"], noise
@@ -45,8 +46,8 @@ def batches() -> Iterator[dict[str, Tensor]]:
         yield {"state": torch.randn(50, 1, 2, generator=torch.Generator().manual_seed(seed))}
 
 
-def run(policy: Chooser, exported: Chooser, count: int = 500):
-    return compare(policy, exported, batches(), count, SCALE, SILENT)  # type: ignore[arg-type]
+def run(policy: Chooser, exported: Chooser, count: int = 500, lowered: Chooser | None = None):
+    return compare(policy, exported, lowered, batches(), count, SCALE, SILENT)  # type: ignore[arg-type]
 
 
 def test_equal_programs_agree_on_every_observation() -> None:
@@ -80,3 +81,22 @@ def test_another_choice_is_an_error() -> None:
 def test_actions_that_hang_on_the_last_decimals_cannot_be_recorded() -> None:
     with pytest.raises(BundleError, match="fourth decimal"):
         run(Chooser(gain=1e4), Chooser(gain=1e4))
+
+
+def test_lower_precision_is_measured_and_recorded_as_it_is() -> None:
+    found = run(Chooser(), Chooser(), lowered=Chooser(error=0.02))
+    assert not found.worst.any()
+    assert found.deviations == pytest.approx(np.full(500, 2e-3), rel=0.01)
+    exact = run(Chooser(), Chooser()).golden["action"]
+    assert found.golden["action"][..., 1] == pytest.approx(exact[..., 1] + 0.02, abs=1e-5)
+
+
+def test_lower_precision_may_choose_another_mode_now_and_then() -> None:
+    found = run(Chooser(), Chooser(), lowered=Chooser(bias=5e-5))
+    assert found.deviations is not None
+    assert 0 < (found.deviations > 0.5).mean() < 0.1
+
+
+def test_lower_precision_that_is_another_policy_is_refused() -> None:
+    with pytest.raises(BundleError, match=r"one chunk in ten is off by .* precision=float32"):
+        run(Chooser(), Chooser(), lowered=Chooser(error=1.0))
