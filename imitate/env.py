@@ -42,7 +42,8 @@ class Env(gymnasium.Env[Obs, np.ndarray]):
     - `reset(seed=s)` with s a whole number fixes the whole episode: same seed and same actions, bitwise the
       same episode, in any process. Collection and evaluation use seed + episode index.
     - `info` of every reset and step holds "success" (bool: reached, in this step or before) and "score"
-      (float: best so far of what `score_name` says).
+      (float: best so far of what `score_name` says). It may hold "collision" (bool: at the end of this step
+      something touched what it should not), always or never.
     - `step` takes an action (Da,) in physical units and clips it to its range.
     - `mirror` says how a reflected scene looks, where the task is the same in it; None elsewhere.
     - `alignment` says how a scene that was moved looks, where the task is the same in it; None elsewhere.

@@ -87,7 +87,7 @@ class PointObstacle(Env):
     | goal (2)     | m    | centre of the goal, radius 0.08 m |
 
     The action (2) is the wanted velocity in m/s. Touching the obstacle ends the episode without success,
-    reaching the goal ends it with reward 1.
+    reaching the goal ends it with reward 1; the former is its "collision".
 
     Of the changes that `perturb` makes, "mass" is that of the point itself, and no push makes it faster than
     0.6 m/s along an axis.
@@ -107,7 +107,7 @@ class PointObstacle(Env):
         self.render_mode = "rgb_array"
         self._position = self._velocity = self._obstacle = self._goal = np.zeros(2)
         self._path: list[np.ndarray] = []
-        self._is_reached = False
+        self._is_reached = self._is_hit = False
         self._drawn_style = "left"
 
     def reset(
@@ -123,7 +123,7 @@ class PointObstacle(Env):
         self._velocity = np.zeros(2)
         self._drawn_style = str(rng.choice(USUAL_STYLES))
         self._path = [self._position]
-        self._is_reached = False
+        self._is_reached = self._is_hit = False
         return self._observe(), self._info()
 
     def step(self, action: np.ndarray) -> tuple[Obs, float, bool, bool, dict[str, Any]]:
@@ -138,9 +138,9 @@ class PointObstacle(Env):
         before = self._position
         self._position = np.clip(before + self._velocity * step_s, -FIELD_M, FIELD_M)
         self._path.append(self._position)
-        is_hit = distance_to_segment(self._obstacle, before, self._position) <= OBSTACLE_RADIUS_M
-        self._is_reached = not is_hit and _length(self._goal - self._position) < GOAL_RADIUS_M
-        is_over = is_hit or self._is_reached
+        self._is_hit = distance_to_segment(self._obstacle, before, self._position) <= OBSTACLE_RADIUS_M
+        self._is_reached = not self._is_hit and _length(self._goal - self._position) < GOAL_RADIUS_M
+        is_over = self._is_hit or self._is_reached
         is_late = not is_over and len(self._path) > self.max_steps
         return self._observe(), float(self._is_reached), is_over, is_late, self._info()
 
@@ -182,7 +182,8 @@ class PointObstacle(Env):
         return {key: value.astype(np.float32) for key, value in arrays.items()}
 
     def _info(self) -> dict[str, Any]:
-        return {"success": self._is_reached, "score": float(self._is_reached)}
+        score = float(self._is_reached)
+        return {"success": self._is_reached, "score": score, "collision": self._is_hit}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ HOME_RAD = np.array([0.0, 0.366, 1.836, 0.0, 0.94, 0.0])
 FULL_GRIP_M = 0.025
 """How far the gripper's set-point may be inside an object: enough for the servo's greatest force."""
 
+ARM_CONTYPE = 2
 DAMPING = 0.02
 ITERATIONS = 20
 POSITION_TOLERANCE_M = 1e-5
@@ -35,6 +36,9 @@ class Arm:
         self._fingers = slice(len(JOINTS), len(JOINTS) + 2)
         self._site = model.site("grip").id
         self._pads = (model.geom("pad_left").id, model.geom("pad_right").id)
+        # In arm.xml, what belongs to the arm has this type of contact; table and fixtures cannot move.
+        self._is_arm = model.geom_contype == ARM_CONTYPE
+        self._is_fixed = (model.body_dofnum[model.geom_bodyid] == 0) & ~self._is_arm
         self.low, self.high = model.jnt_range[self._joints].T.copy()
         self._speed = model.actuator_ctrlrange[:, 1].copy()
 
@@ -82,6 +86,12 @@ class Arm:
         """How many of the two finger pads touch the shape `geom`."""
         contacts = self._data.contact.geom
         return sum(bool(np.any((contacts == pad).any(1) & (contacts == geom).any(1))) for pad in self._pads)
+
+    @property
+    def is_colliding(self) -> bool:
+        """Whether any part of the arm touches the table or a fixture."""
+        pairs = self._data.contact.geom
+        return bool(np.any(self._is_arm[pairs].any(1) & self._is_fixed[pairs].any(1)))
 
     def solve(self, position: np.ndarray, yaw: float, start: np.ndarray | None = None) -> np.ndarray:
         """Joint angles (6,) inside their ranges that bring the grip point to a pose, nearest to `start`.

@@ -34,7 +34,7 @@ class TabletopEnv(Env):
 
     and what the task adds. World frame: origin at the arm's foot on the table, x forwards, y left, z up.
     Actions are those of the action mode, see `data_spec.action`. The reward is 1 in the step that solves the
-    task, which also ends the episode, else 0.
+    task, which also ends the episode, else 0. A "collision" is the arm touching the table or a fixture.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -134,7 +134,8 @@ class TabletopEnv(Env):
         return np.minimum(np.maximum(np.array(value, np.float32), space.low), space.high)
 
     def _info(self) -> dict[str, Any]:
-        return {"success": self._is_solved, "score": float(self._is_solved)}
+        hit = self._scene.arm.is_colliding
+        return {"success": self._is_solved, "score": float(self._is_solved), "collision": hit}
 
 
 def _arm_specs(low: np.ndarray, high: np.ndarray) -> dict[str, ArraySpec]:

@@ -65,6 +65,32 @@ def test_bad_settings_name_their_key(settings: dict, message: str) -> None:
         ReachConfig(**settings).build()
 
 
+def test_a_collision_is_the_arm_on_the_table(task: type[TabletopConfig]) -> None:
+    # In steps of the gripper the arm keeps off the table by itself, in joint angles it does not.
+    env = task(action_mode="joint_position").build()
+    obs, info = env.reset(seed=0)
+    into_it = env._scene.arm.solve(obs["ee_pos"] * [1, 1, 0] - [0, 0, 0.03], 0.0)
+    heights, hits = [obs["ee_pos"][2]], [info["collision"]]
+    for _ in range(20):
+        obs, *_, info = env.step(np.array([*into_it, 0.08]))
+        heights.append(obs["ee_pos"][2])
+        hits.append(info["collision"])
+    first = hits.index(True)
+    assert first > 0 and all(hits[first:])
+    assert heights[first - 1] < 0.08 and min(heights) > -0.03
+
+
+def test_demonstrations_do_not_collide(task: type[TabletopConfig]) -> None:
+    env = task().build()
+    for seed in range(5):
+        env.reset(seed=seed)
+        expert, is_over = env.expert(), False
+        while not is_over:
+            *_, terminated, truncated, info = env.step(expert.act())
+            is_over = terminated or truncated
+            assert not info["collision"]
+
+
 def test_cameras_are_observed_in_their_size() -> None:
     env = PickPlaceConfig(cameras=("front", "wrist"), image_size=(48, 64)).build()
     obs, _ = env.reset(seed=0)
