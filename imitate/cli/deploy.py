@@ -15,6 +15,7 @@ Keys:
     out                 the new folder of session.mcap, session.json and index.html
     attempts, longest_s how many attempts, and how long one may last in s
     env, seed           of robot=sim: the environment, and the seed of the first attempt
+    compiled            true: run the machine code in a signed bundle (imitate export … compiled=true)
     public_key          a file: take no bundle that was not signed with its other half
     session.urdf        a file with the limits of the joints;  more limits are robot.limits.…
     session.control     command_rate_hz;  strategy.name: receding, ensemble or realtime
@@ -71,6 +72,7 @@ class DeployCommand:
     public_key: str | None
     threads: int
     session: SessionConfig
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
@@ -87,7 +89,7 @@ class DeployCommand:
     def run(self, progress: Progress) -> Outcome:
         """Connect, join, drive, record."""
         out = _new_folder(self.out)
-        loaded = load_predictor(self.policy, self.public_key, self.threads)
+        loaded = load_predictor(self.policy, self.public_key, self.threads, self.compiled)
         clock = self._clock()
         robot = self._robot(loaded, clock)
         try:

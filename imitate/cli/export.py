@@ -22,6 +22,8 @@ Keys:
     precision           float32; float16: half the file, as fast; int8: a quarter of it, and faster. How far
                         from the policy that is, is said; what it costs, a rollout of the file tells:
                         imitate rollout checkpoint=pick.imitate out=runs/pick/int8
+    compiled            true: machine code besides, for this kind of processor and this torch; it runs only
+                        where the signature is checked:  imitate deploy … compiled=true public_key=FILE
     sign_with           a private key (PEM) to sign with:  openssl genpkey -algorithm ed25519 -out private.pem
 """
 
@@ -55,6 +57,7 @@ class ExportCommand:
     evaluation: str | None
     sign_with: str | None
     precision: Precision = "float32"
+    compiled: bool = False
 
     def run(self, progress: Progress) -> Outcome:
         """Export, and say what was written."""
@@ -65,6 +68,7 @@ class ExportCommand:
             evaluation=self.evaluation,
             sign_with=Path(self.sign_with) if self.sign_with else None,
             precision=self.precision,
+            machine_code=self.compiled,
             progress=progress,
         )
         return Outcome(_summary(done), _lines(done))
@@ -77,6 +81,7 @@ def _summary(done: Exported) -> dict[str, object]:
         "bytes": done.size,
         "parity": dict(done.manifest.parity),
         "precision": done.manifest.precision,
+        "compiled": done.manifest.compiled,
         "noise_size": done.manifest.noise_size,
         "checkpoint_hash": known["checkpoint_hash"],
         "evaluation": known["evaluation"],

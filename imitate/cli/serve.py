@@ -17,6 +17,7 @@ Keys:
     server.idle_s   a client that asks nothing for so long is let go
     server.access   token_file; cert and key for TLS; client_ca for mutual TLS: files
     device, threads where and with how many threads the policy computes
+    compiled        true: run the machine code in a signed bundle
     public_key      a file: take no bundle that was not signed with its other half
 """
 
@@ -40,6 +41,7 @@ class ServeCommand:
     threads: int
     public_key: str | None
     server: ServerConfig
+    compiled: bool = False
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -47,7 +49,7 @@ class ServeCommand:
 
     def run(self, progress: Progress) -> Outcome:
         """Serve until told to end."""
-        answerer = load_answerer(self.policy, self.device, self.public_key, self.threads)
+        answerer = load_answerer(self.policy, self.device, self.public_key, self.threads, self.compiled)
         answered = asyncio.run(self._serve(answerer, progress))
         return Outcome({"answered": answered}, [f"answered  {answered} questions"])
 

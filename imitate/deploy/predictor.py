@@ -42,18 +42,25 @@ class Loaded:
     held_out: np.ndarray | None = None
 
 
-def load_predictor(path: str, public_key: str | None = None, threads: int = 1) -> Loaded:
+def load_predictor(
+    path: str, public_key: str | None = None, threads: int = 1, compiled: bool = False
+) -> Loaded:
     """Load the bundle, checkpoint or run folder at `path`, or reach the policy server at ws://HOST:PORT.
 
-    Raises CheckpointError where there is none, and what opening it raises.
+    `compiled` runs the machine code in a bundle. Raises CheckpointError where there is none, and what opening
+    it raises.
     """
+    if path.startswith(SERVERS) and compiled:
+        raise CheckpointError(f"compiled=true, but {path} is a server: say it there, to  imitate serve")
     if path.startswith(SERVERS):
         return _from_server(path)
     file = Path(path)
     if not file.exists():
         raise CheckpointError(f"policy {path}: there is no such file or folder")
     if file.is_file() and file.open("rb").read(4) == ZIP:
-        return _from_bundle(file, public_key, threads)
+        return _from_bundle(file, public_key, threads, compiled)
+    if compiled:
+        raise CheckpointError(f"compiled=true, but {path} is no bundle: run  imitate export … compiled=true")
     if public_key is not None:
         raise CheckpointError(f"policy {path} is no bundle, so it has no signature: run  imitate export")
     return _from_checkpoint(file)
@@ -111,7 +118,7 @@ class _BundlePredictor:
         return self._policy.predict(obs, rng)
 
 
-def _from_bundle(file: Path, public_key: str | None, threads: int) -> Loaded:
+def _from_bundle(file: Path, public_key: str | None, threads: int, compiled: bool) -> Loaded:
     bundle = open_bundle(file, public_key)
     provenance = bundle.manifest.provenance
     origin = {
@@ -122,7 +129,7 @@ def _from_bundle(file: Path, public_key: str | None, threads: int) -> Loaded:
         "checkpoint_hash": provenance.get("checkpoint_hash"),
         "data_hash": provenance.get("data_hash"),
     }
-    predictor = _BundlePredictor(bundle.policy(threads, WARM_UP_RUNS))
+    predictor = _BundlePredictor(bundle.policy(threads, WARM_UP_RUNS, compiled))
     observations = bundle.part(OBSERVATIONS)
     if observations is None:
         return Loaded(predictor, origin, provenance.get("env"))

@@ -35,6 +35,7 @@ def manifest(
     source: str,
     evaluation: Mapping[str, Any] | None,
     precision: Precision = "float32",
+    compiled: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """The manifest of what was exported and compared; hashes are added when it is written."""
     policy, info = loaded.policy, loaded.info
@@ -64,6 +65,7 @@ def manifest(
         },
         hashes={},
         precision=precision,
+        compiled=compiled,
     )
 
 

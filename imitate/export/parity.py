@@ -1,6 +1,6 @@
 """Whether an export acts as its policy does, on many observations with the same noise."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,7 +52,7 @@ class Parity:
 
 def compare(
     acting: Acting,
-    exported: BundlePolicy,
+    exported: Sequence[BundlePolicy],
     lowered: BundlePolicy | None,
     batches: Iterator[Mapping[str, Tensor]],
     count: int,
@@ -61,10 +61,10 @@ def compare(
 ) -> Parity:
     """Compare `count` chunks; `scale` (Da,) is the range of each action element, in physical units.
 
-    `lowered` is the same graph in lower precision: how far it is from the policy is measured besides, and the
-    golden chunks are its own. Raises BundleError, naming the action element and its error, for the first
-    chunk that differs by more than SHARE_OF_RANGE, where that is not for an undecided choice, and where
-    `lowered` is farther from the policy than rounding can make it.
+    Each of `exported` must act as the policy does. `lowered` is the same graph in lower precision: how far it
+    is from the policy is measured besides, and the golden chunks are its own. Raises BundleError, naming the
+    action element and its error, for the first chunk that differs by more than SHARE_OF_RANGE, where that is
+    not for an undecided choice, and where `lowered` is farther from the policy than rounding can make it.
     """
     comparison = _Comparison(acting, exported, lowered, scale, count)
     with progress.task("comparing", count, "observations") as task:
@@ -94,7 +94,7 @@ class _Comparison:
     def __init__(
         self,
         acting: Acting,
-        exported: BundlePolicy,
+        exported: Sequence[BundlePolicy],
         lowered: BundlePolicy | None,
         scale: np.ndarray,
         count: int,
@@ -154,16 +154,25 @@ class _Comparison:
 
     def _compare(self, obs: Mapping[str, Tensor], noise: Tensor, expected: np.ndarray) -> None:
         seen = {key: value[0].numpy() for key, value in obs.items()}
-        chunk = self.exported.predict_with(seen, noise.numpy())
-        error = np.abs(chunk - expected).max(axis=0) / self.scale
         self.found.observations += 1
+        left_out = False
+        for each in self.exported:
+            chunk = each.predict_with(seen, noise.numpy())
+            left_out |= self._is_left_out(obs, noise, chunk, expected)
+        self.found.undecided += left_out
+
+    def _is_left_out(
+        self, obs: Mapping[str, Tensor], noise: Tensor, chunk: np.ndarray, expected: np.ndarray
+    ) -> bool:
+        """Whether rounding decides here; where it does not, the error counts, or is too large."""
+        error = np.abs(chunk - expected).max(axis=0) / self.scale
         if (error <= SHARE_OF_RANGE).all():
             self.found.worst = np.maximum(self.found.worst, error)
-            return
-        self.found.undecided += 1
-        many = self.found.undecided > max(1, UNDECIDED_SHARE * self.count)
+            return False
+        many = self.found.undecided >= max(1, UNDECIDED_SHARE * self.count)
         if many or not error.max() > JUMP or not self._is_undecided(obs, noise, chunk):
             raise self._failure(error)
+        return True
 
     def _is_undecided(self, obs: Mapping[str, Tensor], noise: Tensor, chunk: np.ndarray) -> bool:
         """Whether the policy would give `chunk`, too, were the noise a hair different."""

@@ -14,6 +14,7 @@ FORMAT = "imitate policy"
 
 MANIFEST, SIGNATURE = "manifest.json", "signature.ed25519"
 MODEL, CARD, GOLDEN, OBSERVATIONS = "model.onnx", "model_card.md", "golden.npz", "observations.npz"
+COMPILED = "policy.pt2"
 
 FLOAT32 = "float32"
 
@@ -58,7 +59,8 @@ class Manifest:
     what was exported. images: by observation. parity: what was compared, how many, and the largest deviation.
     provenance: policy settings, checkpoint_hash, data_hash and the versions of what exported.
     hashes: SHA-256 of every other part but the signature, by name. precision: of the graph's weights,
-    float32, float16 or int8 (imitate.export.precision).
+    float32, float16 or int8 (imitate.export.precision). compiled: where the graph is there as machine code,
+    too, the processor and torch that it was made for, and inputs, their names in its order.
     """
 
     spec: DataSpec
@@ -73,6 +75,7 @@ class Manifest:
     provenance: Mapping[str, Any]
     hashes: Mapping[str, str]
     precision: str = FLOAT32
+    compiled: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         size = self.spec.action.size
@@ -134,6 +137,7 @@ class Manifest:
             provenance=dict(plain["provenance"]),
             hashes={str(k): str(v) for k, v in plain["hashes"].items()},
             precision=str(plain.get("precision", FLOAT32)),
+            compiled=None if plain.get("compiled") is None else dict(plain["compiled"]),
         )
 
 

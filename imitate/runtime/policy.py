@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from imitate.errors import BundleError, SpecError
+from imitate.runtime.compiled import CompiledGraph
 from imitate.runtime.manifest import FLOAT32, Horizons, Manifest
 from imitate.spec import ArraySpec, DataSpec, require_match
 
@@ -31,11 +32,21 @@ UNREADABLE = (
 class BundlePolicy:
     """A policy without torch; made by `Bundle.policy`. It holds no state between two calls."""
 
-    def __init__(self, manifest: Manifest, model: bytes, threads: int = 1) -> None:
-        """Load the graph `model`; raises BundleError where it cannot be, or is not what `manifest` says."""
+    def __init__(
+        self, manifest: Manifest, model: bytes, threads: int = 1, compiled: bytes | None = None
+    ) -> None:
+        """Load the graph `model`, or what was `compiled` from it, which must come from somebody trusted.
+
+        Raises BundleError where it cannot be loaded, or is not what `manifest` says.
+        """
         if threads < 1:
             raise BundleError(f"threads is {threads}, expected at least 1")
         self.manifest = manifest
+        self._session: Any
+        if compiled is not None:
+            made_for = manifest.compiled or {}
+            self._session = CompiledGraph(compiled, made_for, made_for.get("inputs", ()), threads)
+            return
         self._session = _session(model, threads, _optimization(manifest))
         _require_graph(manifest, self._session)
 

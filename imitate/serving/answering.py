@@ -71,9 +71,11 @@ class Together:
         return chunk
 
 
-def load_answerer(path: str, device: str, public_key: str | None, threads: int) -> Answerer:
+def load_answerer(
+    path: str, device: str, public_key: str | None, threads: int, compiled: bool = False
+) -> Answerer:
     """The policy of a bundle, checkpoint or run folder, warmed up; raises what loading it raises."""
-    loaded = load_predictor(path, public_key, threads)
+    loaded = load_predictor(path, public_key, threads, compiled)
     answerer: Answerer = OneByOne(loaded)
     if isinstance(loaded.predictor, CheckpointPredictor):
         import torch

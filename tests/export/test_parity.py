@@ -47,7 +47,7 @@ def batches() -> Iterator[dict[str, Tensor]]:
 
 
 def run(policy: Chooser, exported: Chooser, count: int = 500, lowered: Chooser | None = None):
-    return compare(policy, exported, lowered, batches(), count, SCALE, SILENT)  # type: ignore[arg-type]
+    return compare(policy, [exported], lowered, batches(), count, SCALE, SILENT)  # type: ignore[arg-type]
 
 
 def test_equal_programs_agree_on_every_observation() -> None:
