@@ -11,6 +11,7 @@ from imitate.evaluation.compare import Comparison
 from imitate.evaluation.failures import counts
 from imitate.evaluation.page_failures import Arena, failures, worst
 from imitate.evaluation.page_learning import learning
+from imitate.evaluation.page_robustness import robustness, sweeps
 from imitate.evaluation.page_settings import task
 from imitate.evaluation.page_watch import Shown, choose, videos
 from imitate.evaluation.runs import Entry, arenas, seed_groups
@@ -51,6 +52,7 @@ class RunsPage:
             worst(self.arenas, self.shown),
             videos(self.entries, self.shown),
             failures(self.arenas, self.shown),
+            robustness(sweeps(self.entries)),
             learning(groups),
             page_compared.settings(self.entries),
         ]

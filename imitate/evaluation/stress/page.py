@@ -136,18 +136,24 @@ def _curve(kind: str, result: StressResult, against: StressResult | None) -> Htm
     unit = result.unit(kind)
 
     def draw(ax: Axes) -> None:
-        _draw_rates(ax, result.of_kind(kind), SERIES[0], "o", OWN)
+        draw_rates(ax, result.of_kind(kind), SERIES[0], "o", OWN)
         if against is not None and kind in against.kinds and against.unit(kind) == unit:
-            _draw_rates(ax, against.of_kind(kind), SERIES[1], "s", OTHER)
+            draw_rates(ax, against.of_kind(kind), SERIES[1], "s", OTHER)
             ax.legend(loc="lower left")
         _draw_level(ax, result.halving(kind), result.plain.success_rate)
-        ax.set(xlabel=unit, ylabel="success", ylim=(-0.03, 1.03))
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        show_shares(ax, unit)
 
     return chart(draw, KINDS[kind].title, _note(kind, result))
 
 
-def _draw_rates(ax: Axes, cells: Sequence[Cell], color: str, marker: str, label: str) -> None:
+def show_shares(ax: Axes, unit: str) -> None:
+    """Axes of success in percent against sizes in `unit`."""
+    ax.set(xlabel=unit, ylabel="success", ylim=(-0.03, 1.03))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+
+
+def draw_rates(ax: Axes, cells: Sequence[Cell], color: str, marker: str, label: str) -> None:
+    """Success against size, with its interval as bars and a band."""
     sizes, rates = [cell.size for cell in cells], np.array([cell.result.success_rate for cell in cells])
     bounds = np.array([cell.result.interval for cell in cells]).T
     ax.fill_between(sizes, *bounds, color=color, alpha=0.15, linewidth=0)
