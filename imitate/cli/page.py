@@ -5,8 +5,9 @@
 
 sets the rollouts of run folders beside each other, each against the first on the seeds that both played:
 their figures, how they learnt, videos of the same seed, the seeds that fail everywhere, how the failures
-ended, what sweeps of imitate stress found, and in which settings the runs differ. Runs that differ in nothing but the seed of training are
-joined. A run folder stands for every rollout in it; a folder of a rollout, or a rollout.json, for that one.
+ended, what sweeps of imitate stress found, and in which settings the runs differ. Runs that differ in
+nothing but the seed of training are joined. A run folder stands for every rollout in it; a folder of a
+rollout, or a rollout.json, for that one.
 
 Keys:
     runs        run folders, folders of rollouts, or rollout.json files; words without a key are runs
