@@ -24,3 +24,21 @@ def test_quick_run_writes_rows(tmp_path: Path) -> None:
     assert p99["ratio"] == pytest.approx(p99["baseline"] / p99["value"], abs=0.02, rel=0.02)
     assert 0 < rows["inference bc memory"]["value"] < 300
     assert rows["inference bc control period / p99"]["ratio"] > 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from /proc")
+def test_forms_of_a_file_are_set_beside_float32(tmp_path: Path) -> None:
+    out = tmp_path / "forms.json"
+    done = benchmark.run(
+        "inference", "--forms", "--quick", "--policies", "bc", "--json", str(out), timeout_s=280
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"].removeprefix("inference bc, "): row for row in json.loads(out.read_text())}
+    for form in ("float32", "float16", "int8"):
+        assert rows[f"{form}, p99 (baseline: float32)"]["value"] > 0
+    assert rows["int8, graph (baseline: float32)"]["ratio"] > 3
+    assert rows["float16, graph (baseline: float32)"]["ratio"] > 1.8
+    assert (
+        0 < rows["float16, largest error in ranges"]["value"] < rows["int8, largest error in ranges"]["value"]
+    )
