@@ -16,6 +16,7 @@ Keys:
     attempts, longest_s how many attempts, and how long one may last in s
     env, seed           of robot=sim: the environment, and the seed of the first attempt
     compiled            true: run the machine code in a signed bundle (imitate export … compiled=true)
+    tls                 of policy=wss://HOST:PORT: ca, whom to believe; cert and key, what to show: files
     public_key          a file: take no bundle that was not signed with its other half
     session.urdf        a file with the limits of the joints;  more limits are robot.limits.…
     session.control     command_rate_hz;  strategy.name: receding, ensemble or realtime
@@ -28,7 +29,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -51,6 +52,7 @@ from imitate.deploy.session import Session, SessionConfig
 from imitate.errors import ConfigError, ImitateError, RobotError, nearest
 from imitate.parts import to_json
 from imitate.progress import Progress
+from imitate.serving.access import ClientTlsConfig
 
 RECORDING, RESULT = "session.mcap", "session.json"
 
@@ -73,6 +75,7 @@ class DeployCommand:
     threads: int
     session: SessionConfig
     compiled: bool = False
+    tls: ClientTlsConfig = field(default_factory=ClientTlsConfig)
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
@@ -89,7 +92,7 @@ class DeployCommand:
     def run(self, progress: Progress) -> Outcome:
         """Connect, join, drive, record."""
         out = _new_folder(self.out)
-        loaded = load_predictor(self.policy, self.public_key, self.threads, self.compiled)
+        loaded = load_predictor(self.policy, self.public_key, self.threads, self.compiled, self.tls)
         clock = self._clock()
         robot = self._robot(loaded, clock)
         try:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from imitate.deploy.inference import Obs, Predictor
-from imitate.errors import BundleError, CheckpointError
+from imitate.errors import BundleError, CheckpointError, ConfigError
 from imitate.runtime import BundlePolicy, open_bundle
+from imitate.serving.access import ClientTlsConfig
 from imitate.serving.client import PolicyClient
 from imitate.spec import DataSpec
 
@@ -43,17 +44,23 @@ class Loaded:
 
 
 def load_predictor(
-    path: str, public_key: str | None = None, threads: int = 1, compiled: bool = False
+    path: str,
+    public_key: str | None = None,
+    threads: int = 1,
+    compiled: bool = False,
+    tls: ClientTlsConfig | None = None,
 ) -> Loaded:
     """Load the bundle, checkpoint or run folder at `path`, or reach the policy server at ws://HOST:PORT.
 
-    `compiled` runs the machine code in a bundle. Raises CheckpointError where there is none, and what opening
-    it raises.
+    `compiled` runs the machine code in a bundle; `tls` is for a server at wss://…. Raises CheckpointError
+    where there is no policy, ConfigError for `tls` where it means nothing, and what opening raises.
     """
     if path.startswith(SERVERS) and compiled:
         raise CheckpointError(f"compiled=true, but {path} is a server: say it there, to  imitate serve")
+    if tls is not None and tls.is_set and not path.startswith("wss://"):
+        raise ConfigError(f"tls is set, but policy={path} is no server at wss://HOST:PORT")
     if path.startswith(SERVERS):
-        return _from_server(path)
+        return _from_server(path, tls)
     file = Path(path)
     if not file.exists():
         raise CheckpointError(f"policy {path}: there is no such file or folder")
@@ -139,8 +146,9 @@ def _from_bundle(file: Path, public_key: str | None, threads: int, compiled: boo
     return Loaded(predictor, origin, provenance.get("env"), train, held_out)
 
 
-def _from_server(url: str) -> Loaded:
-    predictor = _ServedPredictor(PolicyClient(url, os.environ.get(TOKEN_VARIABLE)))
+def _from_server(url: str, tls: ClientTlsConfig | None) -> Loaded:
+    context = None if tls is None else tls.build()
+    predictor = _ServedPredictor(PolicyClient(url, os.environ.get(TOKEN_VARIABLE), tls=context))
     return Loaded(predictor, {**predictor.origin, "kind": "server", "url": url})
 
 

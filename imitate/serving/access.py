@@ -1,4 +1,7 @@
-"""Who may ask a policy server: whoever knows the token, or holds a certificate of the right authority."""
+"""Who may ask a policy server: whoever knows the token, or holds a certificate of the right authority.
+
+And what a client shows and believes.
+"""
 
 import hmac
 import ipaddress
@@ -68,6 +71,39 @@ class Access:
             return True
         told = headers.get("Authorization", "")
         return hmac.compare_digest(told.encode(), f"Bearer {self.token}".encode())
+
+
+@dataclass(frozen=True)
+class ClientTlsConfig:
+    """Of a client at wss://…, PEM files: ca, the authority that it believes in place of the system's; cert
+    and key, the certificate that it shows to a server that asks for one.
+    """
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.cert is None) != (self.key is None):
+            raise ConfigError("tls.cert and tls.key belong together: name both or neither")
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anything to say."""
+        return self.ca is not None or self.cert is not None
+
+    def build(self) -> ssl.SSLContext | None:
+        """Read the files; None where none is named. Raises ConfigError where one cannot be used."""
+        if not self.is_set:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            if self.cert is not None:
+                # Without a function to ask, OpenSSL would ask at the terminal.
+                context.load_cert_chain(self.cert, self.key, password=lambda: b"")
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"tls.ca, cert or key cannot be used: {error}") from error
+        return context
 
 
 def read_token(path: str) -> str:

@@ -7,11 +7,15 @@ import pytest
 
 pytest.importorskip("cryptography")
 
+import untrained
 from certificates import Authority
 from served_policy import OBS, Doubling, serving
 
+from imitate.cli.main import main
+from imitate.deploy.predictor import load_predictor
 from imitate.errors import ConfigError, ServerError
-from imitate.serving.access import AccessConfig
+from imitate.serving.access import AccessConfig, ClientTlsConfig
+from imitate.serving.answering import load_answerer
 from imitate.serving.client import PolicyClient
 from imitate.serving.server import ServerConfig
 
@@ -61,3 +65,33 @@ def test_files_that_are_no_certificates_are_refused(tmp_path: Path) -> None:
         AccessConfig(cert=str(nonsense))
     with pytest.raises(ConfigError, match="needs access"):
         AccessConfig(client_ca=str(nonsense))
+
+
+def test_a_robot_shows_its_certificate_by_settings(tmp_path: Path, capsys) -> None:
+    ours = Authority(tmp_path)
+    cert, key = ours.vouch_for("server")
+    answerer = load_answerer(str(untrained.checkpoint(tmp_path)), "cpu", None, 1)
+    config = ServerConfig(port=0, access=AccessConfig(cert=cert, key=key, client_ca=str(ours.file)))
+    with serving(answerer, config) as server:  # type: ignore[arg-type]
+        words = ["deploy", f"policy=wss://127.0.0.1:{server.port}", "env=tabletop/reach", "longest_s=1"]
+        shown = dict(zip(("tls.cert", "tls.key"), ours.vouch_for("robot"), strict=True))
+        keys = [f"{name}={file}" for name, file in {**shown, "tls.ca": ours.file}.items()]
+        assert main([*words, *keys, f"out={tmp_path / 'session'}"]) == 0
+        answered = server.metrics.answered
+        assert answered > 0
+        capsys.readouterr()
+        assert main([*words, f"tls.ca={ours.file}", f"out={tmp_path / 'other'}"]) == 2
+        assert capsys.readouterr().err.strip().count("\n") == 0
+        assert server.metrics.answered == answered and not (tmp_path / "other").exists()
+
+
+def test_certificates_of_a_client_that_cannot_be_used(tmp_path: Path) -> None:
+    nonsense = tmp_path / "x.pem"
+    nonsense.write_text("nothing")
+    with pytest.raises(ConfigError, match=r"tls.ca, cert or key cannot be used"):
+        ClientTlsConfig(ca=str(nonsense)).build()
+    with pytest.raises(ConfigError, match=r"tls.cert and tls.key belong together"):
+        ClientTlsConfig(cert=str(nonsense))
+    with pytest.raises(ConfigError, match="is no server at wss"):
+        load_predictor("ws://127.0.0.1:1", tls=ClientTlsConfig(ca=str(nonsense)))
+    assert ClientTlsConfig().build() is None
