@@ -9,9 +9,12 @@ as imitate, and writes to `out` what came of each episode.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
+
+os.environ.setdefault("TQDM_DISABLE", "1")  # its bars fill a log
 
 import gymnasium
 import numpy as np
