@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, EDMDPMSolverMultistepScheduler
+from diffusers import DDIMScheduler, EDMDPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 from policy_cost import calls_of_denoiser
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from imitate.export.recorded import RecordedPolicy
 from imitate.export.tracing import noise_size
 from imitate.policies.diffusion import Diffusion, DiffusionConfig
+from imitate.policies.flow import TIMES, Flow
 from imitate.policies.mode import Mode
 from imitate.policies.truncated import Truncated
 from imitate.policy import GivenNoise, Policy
@@ -45,6 +46,8 @@ def eager_loop(policy: Policy) -> Eager | None:
         return Eager("diffusers' loop, DDIM-20 of the same body", ddim(body_of(policy)))
     if isinstance(policy, Mode):
         return Eager("diffusers' loop", edm(policy))
+    if isinstance(policy, Flow):
+        return Eager("diffusers' loop", euler(policy))
     return None
 
 
@@ -108,6 +111,29 @@ def edm(policy: Mode) -> Way:
             scaled = scheduler.scale_model_input(x, level)
             embedded = policy.denoiser.embed(level[None].float())
             x = scheduler.step(policy.denoiser(scaled, embedded, policy.denoiser.encode(seen)), level, x)[0]
+        return policy.executed(policy.normalizer.action.inverse(x))
+
+    return way
+
+
+def euler(policy: Flow) -> Way:
+    """Euler steps as diffusers does them, whose time runs from noise at 1 to a chunk at 0."""
+    config, shape = policy.config, (policy.horizons.pred_steps, policy.spec.action.size)
+    scheduler = FlowMatchEulerDiscreteScheduler(TIMES)
+    sigmas = np.linspace(1.0, 1.0 / config.inference_steps, config.inference_steps)
+
+    @torch.no_grad()
+    def way(obs: dict[str, Tensor], noise: Tensor) -> Tensor:
+        seen = policy.observe(obs)
+        scheduler.set_timesteps(sigmas=sigmas.tolist())
+        x = noise.reshape(-1, *shape)
+        for level in scheduler.timesteps:
+            step = (TIMES - level).round().long()[None]
+            predicted = policy.denoiser(x, step, policy.denoiser.encode(seen)).float()
+            left = level / TIMES
+            clean = predicted if config.prediction == "sample" else x + left * predicted
+            clean = clean.clamp(-1.0, 1.0) if config.clip_sample else clean
+            x = scheduler.step((x - clean) / left, level, x).prev_sample
         return policy.executed(policy.normalizer.action.inverse(x))
 
     return way
