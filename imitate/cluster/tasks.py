@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from imitate.cluster.config import ClusterConfig
-from imitate.cluster.session import accepts, head
+from imitate.cluster.pulse import Pulse, pulse
 from imitate.errors import ClusterError, ImitateError
 
 LOOK_EVERY_S = 1.0
@@ -28,18 +28,19 @@ def results(
     sent = [ray.put(item) for item in shared]
     number_of = {task.remote(work, piece, *sent): number for number, piece in enumerate(pieces)}
     waiting, heard = list(number_of), time.monotonic()
-    try:
-        while waiting:
-            done, waiting = ray.wait(waiting, num_returns=1, timeout=LOOK_EVERY_S)
-            if done:
-                heard = time.monotonic()
-            else:
-                _require_alive(ray, config, heard, len(waiting))
-            for ref in done:
-                yield number_of.pop(ref), _taken(ray, config, ref)
-    finally:
-        for ref in waiting:
-            ray.cancel(ref, force=True)
+    with pulse(ray) as felt:
+        try:
+            while waiting:
+                done, waiting = ray.wait(waiting, num_returns=1, timeout=LOOK_EVERY_S)
+                if done:
+                    heard = time.monotonic()
+                else:
+                    _require_alive(felt, config, heard, len(waiting))
+                for ref in done:
+                    yield number_of.pop(ref), _taken(ray, config, ref)
+        finally:
+            for ref in [] if felt.is_lost else waiting:
+                ray.cancel(ref, force=True)
 
 
 def _told(work: Callable[..., Any], piece: Any, *shared: Any) -> Any:
@@ -65,9 +66,8 @@ def _taken(ray: ModuleType, config: ClusterConfig, ref: Any) -> Any:
     return result
 
 
-def _require_alive(ray: ModuleType, config: ClusterConfig, heard: float, left: int) -> None:
-    if not accepts(head(ray)):
-        raise ClusterError("the head of the Ray cluster is gone: start it again, and repeat the command")
+def _require_alive(felt: Pulse, config: ClusterConfig, heard: float, left: int) -> None:
+    felt.require()
     if time.monotonic() - heard > config.timeout_s:
         raise ClusterError(
             f"no worker finished anything for cluster.timeout_s={config.timeout_s:g} s ({left} pieces are "

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from imitate.checkpoint import LAST, read
 from imitate.cluster.config import ClusterConfig
+from imitate.cluster.group import torch_config
+from imitate.cluster.pulse import Pulse, pulse
 from imitate.cluster.reports import FILE, STOP, Reports
-from imitate.cluster.session import accepts, head, session
+from imitate.cluster.session import session
 from imitate.cluster.sharding import dealt, parts
 from imitate.cluster.worker import take_part
 from imitate.errors import ClusterError, ImitateError
@@ -28,6 +29,8 @@ from imitate.training.watch import Result
 LOOK_EVERY_S = 0.5
 PATIENCE = 3
 """A worker that is silent for timeout_s is lost, and others begin anew; this is for when they do not."""
+STARTING_S = 180.0
+"""What workers may need besides to end, start, import torch and read the data, in seconds."""
 
 STORAGE = ".ray"
 """Ray Train wants a folder that all machines see; it is empty but for a mark, and goes with the command."""
@@ -48,9 +51,14 @@ def start_on_cluster(
     out.mkdir(parents=True, exist_ok=True)
     _clear(out)
     try:
-        with session(config) as ray, interrupts() as signals, progress.task("train", 100.0, "%") as bar:
+        with (
+            session(config) as ray,
+            pulse(ray) as felt,
+            interrupts() as signals,
+            progress.task("train", 100.0, "%") as bar,
+        ):
             reports = Reports(out / FILE, progress, bar)
-            said = Fitting(ray, config, _trainer(config, run, out)).wait(reports, signals, out / STOP)
+            said = Fitting(config, _trainer(config, run, out)).wait(felt, reports, signals, out / STOP)
     except ClusterError as error:
         raise ClusterError(f"{error}; {_kept(out)}") from error
     finally:
@@ -64,31 +72,32 @@ def start_on_cluster(
 class Fitting:
     """Ray Train at work, in a thread that is left behind where Ray never answers again."""
 
-    def __init__(self, ray: ModuleType, config: ClusterConfig, trainer: Any) -> None:
-        self._ray, self._config, self._trainer = ray, config, trainer
+    def __init__(self, config: ClusterConfig, trainer: Any) -> None:
+        self._config, self._trainer = config, trainer
         self._result: Any = None
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._fit, daemon=True)
         self._thread.start()
 
-    def wait(self, reports: Reports, signals: Interrupts, stop: Path) -> BaseException | None:
+    def wait(self, felt: Pulse, reports: Reports, signals: Interrupts, stop: Path) -> BaseException | None:
         """What the leader returned; raises ClusterError, and ImitateError where that ended a worker."""
-        heard, address = time.monotonic(), head(self._ray)
+        heard = time.monotonic()
         while self._thread.is_alive():
             self._thread.join(LOOK_EVERY_S)
             if reports.look():
                 heard = time.monotonic()
             if signals.received is not None and not stop.exists():
                 stop.write_text(str(signals.received))
-            if not accepts(address):
-                raise ClusterError("the head of the Ray cluster is gone")
-            if time.monotonic() - heard > PATIENCE * self._config.timeout_s:
+            felt.require()
+            if time.monotonic() - heard > PATIENCE * self._config.timeout_s + STARTING_S:
                 raise ClusterError(
-                    f"no sign of life for {PATIENCE} x cluster.timeout_s={self._config.timeout_s:g} s: are "
-                    f"{self._config.cpus:g} CPUs and {self._config.gpus:g} GPUs per worker there at all?"
+                    f"no sign of life for {PATIENCE} x cluster.timeout_s={self._config.timeout_s:g} s and "
+                    f"{STARTING_S:g} s more: are {self._config.cpus:g} CPUs and {self._config.gpus:g} GPUs "
+                    "per worker there at all?"
                 )
         reports.look()
         if self._error is not None:
+            felt.require()
             raise self._explained(self._error) from self._error
         said: BaseException | None = self._result.return_value
         return said
@@ -105,6 +114,8 @@ class Fitting:
             if isinstance(failure, ImitateError):
                 return failure
         last = " ".join(str(failures[-1]).split()) if failures else type(error).__name__
+        if not getattr(error, "worker_failures", {}):
+            return ClusterError(f"Ray Train could not bring the workers together: {last[-300:]}")
         return ClusterError(
             f"workers were lost {self._config.restarts + 1} times (cluster.restarts="
             f"{self._config.restarts}), the last one with {last[-300:]}"
@@ -112,8 +123,9 @@ class Fitting:
 
 
 def _causes(error: Exception) -> Iterator[BaseException]:
-    """What ended the workers, Ray's wrapping taken off."""
-    for failure in getattr(error, "worker_failures", {}).values():
+    """What ended the workers, or Ray's own part of the training, Ray's wrapping taken off."""
+    controller = getattr(error, "controller_failure", None)
+    for failure in [*getattr(error, "worker_failures", {}).values(), *([controller] if controller else [])]:
         yield getattr(failure, "_base_exc", failure)
 
 
@@ -136,13 +148,13 @@ def _trainer(config: ClusterConfig, run: Run, out: Path) -> Any:
         os.environ[f"RAY_TRAIN_{name}"] = limit
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchTrainer
 
     workers = config.workers if config.min_workers == config.workers else (config.min_workers, config.workers)
     return TorchTrainer(
         take_part,
         train_loop_config={"run": run, "out": out, "shards": config.shards, "folder": Path.cwd()},
-        torch_config=TorchConfig(timeout_s=max(1, round(config.timeout_s))),
+        torch_config=torch_config(max(1, round(config.timeout_s))),
         scaling_config=ScalingConfig(
             num_workers=workers,
             use_gpu=config.gpus > 0,
