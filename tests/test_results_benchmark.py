@@ -31,6 +31,28 @@ def test_quick_results_are_made_once_and_said_again(tmp_path: Path) -> None:
     assert "imitate" not in again.stderr and first.stdout.endswith(again.stdout)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_group_has_its_mean(tmp_path: Path) -> None:
+    """Rollouts that are there are not played again, so the mean is of these."""
+    for task, wins in (("reach-v3", 3), ("push-v3", 1)):
+        folder = tmp_path / f"metaworld-{task}-10/seed0"
+        (folder / "rollout-from100000-all").mkdir(parents=True)
+        (folder / "done").touch()
+        episodes = [{"success": i < wins, "score": 0.5} for i in range(4)]
+        (folder / "rollout-from100000-all/rollout.json").write_text(json.dumps({"episodes": episodes}))
+    rows = tmp_path / "rows.json"
+    words = ["--only", "metaworld-reach-v3-10,metaworld-pus[h]-v3-10", "--seeds", "1", "--out", str(tmp_path)]
+    assert run(*words, "--json", str(rows)).returncode == 0
+    *tasks, mean = json.loads(rows.read_text())
+    assert {row["name"]: row["value"] for row in tasks} == {
+        "metaworld-reach-v3-10": 0.75,
+        "metaworld-push-v3-10": 0.25,
+    }
+    assert mean["name"] == "Meta-World, mean over tasks, 10 demonstrations"
+    assert mean["value"] == 0.5 and mean["per_seed"] == [0.5] and mean["episodes"] == 8
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     unknown = run("--only", "pusht,dor")
     assert unknown.returncode == 2 and "unknown dor; known are pusht," in unknown.stderr
