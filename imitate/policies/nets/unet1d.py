@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imitate.errors import ConfigError
+from imitate.policies.nets.convolution import Conv1d, Doubling
 from imitate.policies.nets.denoiser import (
     Denoiser,
     DenoiserConfig,
@@ -73,10 +74,8 @@ class UNet1d(Denoiser):
             for source, target in ((enter, leave), (leave, leave))
         ]
         self.blocks = nn.ModuleList(blocks)
-        self.halvings = nn.ModuleList(nn.Conv1d(w, w, 3, stride=2, padding=1) for w in widths[:-1])
-        self.doublings = nn.ModuleList(
-            nn.ConvTranspose1d(w, w, 4, stride=2, padding=1) for w in widths[-2::-1]
-        )
+        self.halvings = nn.ModuleList(Conv1d(w, w, 3, stride=2, padding=1) for w in widths[:-1])
+        self.doublings = nn.ModuleList(Doubling(w) for w in widths[-2::-1])
         self.condition = FilmCondition(sizes, config.condition_width, [b.width for b in blocks])
         self.last = ConvNorm(widths[0], widths[0], config)
         self.head = nn.Linear(widths[0], sizes.action_size)
@@ -113,7 +112,7 @@ class ConvNorm(nn.Module):
 
     def __init__(self, source: int, target: int, config: UNet1dConfig) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(source, target, config.kernel, padding=config.kernel // 2)
+        self.conv = Conv1d(source, target, config.kernel, padding=config.kernel // 2)
         self.norm = nn.GroupNorm(config.groups, target)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,7 +128,7 @@ class FilmConvBlock(nn.Module):
         self.width = target
         self.before = ConvNorm(source, target, config)
         self.after = ConvNorm(target, target, config)
-        self.shortcut = nn.Conv1d(source, target, 1) if source != target else nn.Identity()
+        self.shortcut = Conv1d(source, target, 1) if source != target else nn.Identity()
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
         """(B, source, T) and its modulation (B, 2 target) to (B, target, T)."""
