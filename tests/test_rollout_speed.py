@@ -14,6 +14,7 @@ import pytest
 import torch
 from line_env import SPEC, LineConfig
 from line_policy import LinePolicy
+from own_machine import processes_of
 from watched_env import WATCHED, WatchedConfig, WatchedEnv
 
 from imitate.datasets.store import DemoStore
@@ -279,7 +280,7 @@ def test_nothing_outlives_a_rollout_that_is_ended_from_outside(how: signal.Signa
     assert process.stdout
     for _ in range(3):
         assert process.stdout.readline() == "playing\n"
-    family = of_session(process.pid)
+    family = processes_of(process.pid)
     assert len(family) >= 4  # it, the fork server, two workers
     if how is signal.SIGINT:
         os.killpg(process.pid, how)  # as a terminal does
@@ -287,20 +288,7 @@ def test_nothing_outlives_a_rollout_that_is_ended_from_outside(how: signal.Signa
         process.send_signal(how)
     process.wait(30)
     until = time.monotonic() + 30
-    while of_session(process.pid) and time.monotonic() < until:
+    while processes_of(process.pid) and time.monotonic() < until:
         time.sleep(0.1)
-    assert of_session(process.pid) == []
+    assert processes_of(process.pid) == []
     assert [left for pid in family for left in segments(pid)] == []
-
-
-def of_session(session: int) -> list[int]:
-    """The processes that were started with `session`, besides those that have ended."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(path.parent.name))
-    return found

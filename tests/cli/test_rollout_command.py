@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from line_env import LineConfig
+from own_machine import processes_of
 
 from imitate import checkpoint
 from imitate.checkpoint import BEST, checkpoint_hash, describe
@@ -220,19 +221,6 @@ def test_ctrl_c_leaves_the_earlier_result_and_no_process(tmp_path: Path) -> None
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "x"]
     assert (out / "rollout.json").read_text() == "earlier"
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and session_members(child.pid):
+    while time.monotonic() < deadline and processes_of(child.pid):
         time.sleep(0.1)
-    assert session_members(child.pid) == []
-
-
-def session_members(session: int) -> list[str]:
-    """Processes still alive in a session, from /proc (Linux); empty elsewhere."""
-    alive = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session:
-            alive.append(stat.parent.name)
-    return alive
+    assert processes_of(child.pid) == []

@@ -1,7 +1,6 @@
 """`imitate serve` in a process of its own: killed, started again, ended, and a robot that it drives."""
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,17 +13,12 @@ import pytest
 pytest.importorskip("onnxruntime")
 
 import small_bundle
+from own_machine import free_port
 
 from imitate.deploy.predictor import load_predictor
 from imitate.serving.client import PolicyClient
 
 OBS = {"arm.joints": np.ones((2, 2), np.float32), "cam": np.zeros((2, 2, 2, 3), np.uint8)}
-
-
-def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
 
 
 def serve(bundle: Path, port: int) -> subprocess.Popen[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from debian_packages import ROS1_PYTHON, need_ros1
+from own_machine import free_port
 from reporting_arm import said, started
 
 from imitate.deploy.backends.ros1 import Ros1Config
@@ -30,13 +31,6 @@ STATES = Topic("/joint_states", "sensor_msgs/msg/JointState")
 PICTURE = Topic("/picture", "sensor_msgs/msg/CompressedImage")
 STRANGE = Topic("/strange", "std_msgs/msg/String")
 COMMANDS = Topic("/commands", "std_msgs/msg/Float64MultiArray")
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def wait_for_port(port: int) -> None:
