@@ -22,15 +22,16 @@ SILENT_S = 60.0
 
 
 class Pulse:
-    """The head (`gcs_server`) and this machine's `raylet` of a connected Ray; is_lost: `require` has raised.
+    """The head (`gcs_server`) and this machine's `raylet` of a connected Ray.
 
-    Both must accept connections, and the head answer questions besides.
+    Both must accept connections, and the head answer questions besides. is_lost: `require` has raised.
+    machines_lost: how many machines the head has given up, since this began.
     """
 
     def __init__(self, ray: ModuleType) -> None:
         self._ray, self._head, self._here = ray, head(ray), raylet(ray)
         self._reached = self._answered = time.monotonic()
-        self.is_lost = False
+        self.is_lost, self.machines_lost = False, 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
         self._thread.start()
@@ -69,12 +70,15 @@ class Pulse:
         return ""
 
     def _ask(self) -> None:
+        seen: set[str] = set()
         while not self._ended.wait(ASK_EVERY_S):
             try:
-                self._ray.nodes()
+                alive = {machine["NodeID"] for machine in self._ray.nodes() if machine["Alive"]}
             except Exception:  # of many kinds; a head that is gone is seen by its silence
                 continue
             self._answered = time.monotonic()
+            self.machines_lost += len(seen - alive)
+            seen = alive
 
 
 def listens(address: tuple[str, int]) -> bool | None:

@@ -1,5 +1,6 @@
 """A Ray to work with: connected to, or started on loopback for one command and taken away at its end."""
 
+import atexit
 import logging
 import math
 import os
@@ -8,6 +9,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from types import ModuleType
@@ -17,6 +19,9 @@ from imitate.errors import ClusterError, import_extra
 
 CONNECT_S = 5.0
 """How long the head of a cluster may take to accept a connection, in seconds."""
+
+LEAVE_S = 15.0
+"""How long taking leave of a cluster may take, in seconds."""
 
 STARTS_QUIETLY = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -68,7 +73,16 @@ def _connected(ray: ModuleType, config: ClusterConfig) -> Iterator[None]:
     try:
         yield
     finally:
-        ray.shutdown()
+        _leave(ray)
+
+
+def _leave(ray: ModuleType) -> None:
+    """Disconnect; where the network is cut that would take until it is mended, and again at the exit."""
+    leaving = threading.Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(LEAVE_S)
+    if leaving.is_alive():
+        atexit.unregister(ray.shutdown)
 
 
 @contextmanager

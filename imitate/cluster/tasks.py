@@ -1,7 +1,7 @@
 """Work in pieces: Ray runs them, replaces workers that die, and every result is taken exactly once."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -18,29 +18,41 @@ def results(
     """(number, work(piece, *shared)) of every piece, in the order in which they are done.
 
     `work` is a function of a module that workers can import; `shared` is sent to each machine once. A worker
-    that dies is replaced, and its piece done again, `config.restarts` times. Raises what `work` raises of
-    ImitateError, and ClusterError where workers keep dying, the head is lost, or nothing is done for
-    `config.timeout_s`.
+    that dies is replaced, and its piece done again, `config.restarts` times; where a machine is lost, all
+    that is not done is given out anew. Raises what `work` raises of ImitateError, and ClusterError where
+    workers keep dying, the head is lost, or nothing is done for `config.timeout_s`.
     """
     task = ray.remote(_told).options(
         num_cpus=config.cpus, num_gpus=config.gpus, max_retries=config.restarts, retry_exceptions=False
     )
     sent = [ray.put(item) for item in shared]
-    number_of = {task.remote(work, piece, *sent): number for number, piece in enumerate(pieces)}
-    waiting, heard = list(number_of), time.monotonic()
+
+    def given_out(numbers: Iterable[int]) -> dict[Any, int]:
+        return {task.remote(work, pieces[number], *sent): number for number in numbers}
+
+    number_of, heard, lost = given_out(range(len(pieces))), time.monotonic(), 0
     with pulse(ray) as felt:
         try:
-            while waiting:
-                done, waiting = ray.wait(waiting, num_returns=1, timeout=LOOK_EVERY_S)
-                if done:
-                    heard = time.monotonic()
-                else:
-                    _require_alive(felt, config, heard, len(waiting))
+            while number_of:
+                done, _ = ray.wait(list(number_of), num_returns=1, timeout=LOOK_EVERY_S)
                 for ref in done:
                     yield number_of.pop(ref), _taken(ray, config, ref)
+                    heard = time.monotonic()
+                if not done:
+                    _require_alive(felt, config, heard, len(number_of))
+                if not done and felt.machines_lost > lost:
+                    # Where the network is cut, Ray waits for the workers of a lost machine for seven minutes.
+                    lost = felt.machines_lost
+                    _cancel(ray, number_of)
+                    number_of = given_out(number_of.values())
         finally:
-            for ref in [] if felt.is_lost else waiting:
-                ray.cancel(ref, force=True)
+            if not felt.is_lost:
+                _cancel(ray, number_of)
+
+
+def _cancel(ray: ModuleType, refs: Iterable[Any]) -> None:
+    for ref in refs:
+        ray.cancel(ref, force=True)
 
 
 def _told(work: Callable[..., Any], piece: Any, *shared: Any) -> Any:

@@ -1,22 +1,37 @@
-"""One Ray for the tests of a file: starting it takes as long as all that they do with it."""
+"""One Ray for all tests that only work with it: starting it takes as long as all that they do with it."""
 
 import importlib.util
+import os
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from cluster_commands import MARK, is_gone
 
 from imitate.cluster.config import ClusterConfig
 from imitate.cluster.session import session
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run in several processes, one of them runs all that start a Ray: they share it, and two at
+    the same time would only wait for each other."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture(scope="session")
 def ray() -> Iterator[ModuleType]:
     if importlib.util.find_spec("ray") is None:  # it may be imported only where the session does
         pytest.skip("the extra `cluster` is not installed")
+    mark = os.environ[MARK] = uuid.uuid4().hex
     with session(ClusterConfig(workers=4)) as connected:
         yield connected
+    del os.environ[MARK]
+    assert is_gone(mark), "parts of Ray have outlived their session"
 
 
 @pytest.fixture(autouse=True)

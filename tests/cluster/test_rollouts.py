@@ -1,5 +1,6 @@
 """Rollouts on Ray: the same episodes as on one machine, whatever happens to the workers."""
 
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -85,3 +86,14 @@ def test_an_episode_without_end_ends_the_command(ray: ModuleType) -> None:
     env = LineConfig(trouble="sleep", trouble_seed=SEEDS[2])
     with pytest.raises(ClusterError, match=r"no worker finished anything for cluster.timeout_s=8 s \("):
         on_ray(ray, env, timeout_s=8.0)
+
+
+def test_a_worker_that_hangs_ends_the_command(ray: ModuleType, tmp_path: Path) -> None:
+    env = DyingLineConfig(graves=str(tmp_path), trouble_seed=SEEDS[4], how="stop")
+    with pytest.raises(ClusterError, match=r"no worker finished anything for cluster.timeout_s=8 s \("):
+        on_ray(ray, env, timeout_s=8.0)
+    (hung,) = tmp_path.iterdir()
+    until = time.monotonic() + 60.0
+    while Path(f"/proc/{hung.name}").exists():
+        assert time.monotonic() < until
+        time.sleep(0.2)

@@ -52,6 +52,18 @@ def test_a_killed_worker_is_replaced_and_the_run_goes_on(
     assert curve(tmp_path / "killed")[-4:] == pytest.approx(curve(tmp_path / "whole")[-4:], rel=1e-3)
 
 
+def test_a_worker_that_hangs_is_replaced_and_the_run_goes_on(
+    ray: ModuleType, demos: Path, tmp_path: Path, graves: Path
+) -> None:
+    policy = DyingConfig(HORIZONS, width=32, layers=1, graves=str(graves), after=60, how="stop")
+    result = start_on_cluster(
+        workers(2, timeout_s=45.0), run_of(demos, policy, save_minutes=0.0), tmp_path / "run"
+    )
+    assert result.position.step == 60
+    (hung,) = graves.iterdir()
+    assert not Path(f"/proc/{hung.name}").exists()
+
+
 def test_a_run_stops_when_asked(ray: ModuleType, demos: Path, tmp_path: Path) -> None:
     run, out = run_of(demos, max_steps=100_000), tmp_path / "run"
 

@@ -1,9 +1,11 @@
 """Commands on a cluster, in processes of their own that are known by a mark; nothing of them may stay."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -26,14 +28,16 @@ def train_words(demos: Path, out: Path, *more: str) -> Words:
 class Command:
     """`imitate WORDS` at work; its processes, those of its Ray too, bear a mark in their environment."""
 
-    def __init__(self, words: Sequence[str], mark: str, around: Callable[[Words], Words]) -> None:
+    def __init__(
+        self, words: Sequence[str], mark: str, around: Callable[[Words], Words], temporary: str
+    ) -> None:
         self.mark = mark
         self.process = subprocess.Popen(
             around([sys.executable, "-m", "imitate", *words]),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=clean_environment() | {MARK: mark},
+            env=clean_environment() | {MARK: mark, "TMPDIR": temporary},
         )
 
     def wait_for(self, what: Callable[[], bool], timeout_s: float = 300.0) -> None:
@@ -98,13 +102,15 @@ def is_gone(mark: str) -> bool:
 @contextmanager
 def command(words: Sequence[str], around: Callable[[Words], Words] = list) -> Iterator[Command]:
     """`imitate WORDS`, started as `around` says; whatever is left of it at the end is killed."""
-    started = Command(words, uuid.uuid4().hex, around)
+    temporary = tempfile.mkdtemp(prefix="im-")  # short: Ray's sockets lie in it
+    started = Command(words, uuid.uuid4().hex, around, temporary)
     try:
         yield started
     finally:
         for pid in started.processes():
             os.kill(pid, signal.SIGKILL)
         started.process.communicate()
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def clean_environment() -> dict[str, str]:
