@@ -11,7 +11,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
 from types import ModuleType
 
 from imitate.cluster.config import ClusterConfig
@@ -20,7 +21,7 @@ from imitate.errors import ClusterError, import_extra
 CONNECT_S = 5.0
 """How long the head of a cluster may take to accept a connection, in seconds."""
 
-LEAVE_S = 15.0
+LEAVE_S = 5.0
 """How long taking leave of a cluster may take, in seconds."""
 
 STARTS_QUIETLY = {
@@ -70,19 +71,32 @@ def _connected(ray: ModuleType, config: ClusterConfig) -> Iterator[None]:
         ray.init(address=config.address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
         raise ClusterError(f"cluster.address={config.address}: Ray refuses: {error}") from error
+    host, _ = head(ray)
     try:
         yield
     finally:
-        _leave(ray)
+        _leave(ray, host)
 
 
-def _leave(ray: ModuleType) -> None:
-    """Disconnect; where the network is cut that would take until it is mended, and again at the exit."""
+def _leave(ray: ModuleType, host: str) -> None:
+    """Disconnect; where the network to the head `host` is cut, Ray would wait for it here and at the exit."""
     leaving = threading.Thread(target=ray.shutdown, daemon=True)
     leaving.start()
     leaving.join(LEAVE_S)
     if leaving.is_alive():
+        _hang_up(host)
+        leaving.join(3 * LEAVE_S)
+    if leaving.is_alive():
         atexit.unregister(ray.shutdown)
+
+
+def _hang_up(host: str) -> None:
+    """End this process's connections to `host`, so that nobody waits for them any longer; Linux alone."""
+    folder = Path("/proc/self/fd")
+    for name in [path.name for path in folder.iterdir()] if folder.exists() else []:
+        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as connection:
+            if connection.getpeername()[0].endswith(host):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
