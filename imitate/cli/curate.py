@@ -25,6 +25,7 @@ Keys:
     images      whether camera images are compared, too: auto, only where the data has no states; always;
                 never; or always, by torchvision's ResNet-18 with weights from a .safetensors file
     judge       a store of new demonstrations: accept or reject each, with the reason and its worst moments
+    cluster     ray searches neighbours on the workers of a cluster, with the same result: docs/scaling.md
 """
 
 import json
@@ -36,6 +37,8 @@ from typing import Any
 import numpy as np
 
 from imitate.cli.command import Outcome
+from imitate.cluster.config import ClusterConfig
+from imitate.cluster.neighbours import neighbour_place
 from imitate.curation.by_rollouts import NEEDS, Experience, require_fit, worth
 from imitate.curation.elicitation import Coach
 from imitate.curation.measurement import Measurement
@@ -67,6 +70,7 @@ class CurateCommand:
     next: bool
     judge: str | None
     images: str
+    cluster: ClusterConfig | None = None
 
     def __post_init__(self) -> None:
         if self.next and self.judge is not None:
@@ -113,13 +117,17 @@ class CurateCommand:
         if needs:
             # Measuring may take minutes, after which nobody wants to hear of a mistake.
             require_fit(self.method, store, experience)
-        measured = measure(store, progress, self.images)
+        measured = self._measured(store, progress)
         chosen = usable_episodes(measured).tolist()
         found = worth(self.method, store, chosen, experience, self.seed, progress) if needs else None
         return keep_list(measured, self.method, self.keep, self.seed, found)
 
+    def _measured(self, store: EpisodeStore, progress: Progress) -> Measurement:
+        with neighbour_place(self.cluster) as place:
+            return measure(store, progress, self.images, place)
+
     def _next(self, store: EpisodeStore, progress: Progress) -> Outcome:
-        suggestions = _suggestions(store, measure(store, progress, self.images))
+        suggestions = _suggestions(store, self._measured(store, progress))
         said = [asdict(suggestion) for suggestion in suggestions]
         _write(self.out, {"suggestions": said, "data_hash": store.content_hash()})
         lines = [f"{place}. {one.reason}" for place, one in enumerate(suggestions, start=1)]

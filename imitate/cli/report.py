@@ -15,6 +15,7 @@ Keys:
     compare     another store; the page and its .json are then about both, and there is no .csv
     images      whether camera images are compared, too: auto, only where the data has no states; always;
                 never; or always, by torchvision's ResNet-18 with weights from a .safetensors file
+    cluster     ray searches neighbours on the workers of a cluster, with the same result: docs/scaling.md
 """
 
 from collections.abc import Sequence
@@ -22,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imitate.cli.command import Outcome
+from imitate.cluster.config import ClusterConfig
+from imitate.cluster.neighbours import neighbour_place
 from imitate.curation.report import Comparison, Report, write_comparison, write_report
 from imitate.curation.verdict import SIGNS, Finding
 from imitate.datasets.loader import DataConfig
@@ -37,15 +40,16 @@ class ReportCommand:
     out: str
     compare: str | None
     images: str
+    cluster: ClusterConfig | None = None
 
     def run(self, progress: Progress) -> Outcome:
         """Write page and JSON, and give the verdict."""
-        with open_store(self.data.path) as store:
+        with open_store(self.data.path) as store, neighbour_place(self.cluster) as place:
             if self.compare is None:
-                report = write_report(store, Path(self.out), progress, self.images)
+                report = write_report(store, Path(self.out), progress, self.images, place)
                 return Outcome(dict(report.content), _lines(report))
             with open_store(self.compare) as other:
-                comparison = write_comparison(store, other, Path(self.out), progress, self.images)
+                comparison = write_comparison(store, other, Path(self.out), progress, self.images, place)
         return Outcome(dict(comparison.content), _lines_of_both(comparison))
 
 

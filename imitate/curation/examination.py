@@ -14,7 +14,7 @@ from imitate.datasets.quality.diversity import transition_diversity
 from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.mutual_information import mutual_information
 from imitate.datasets.quality.near_duplicates import near_duplicates
-from imitate.datasets.quality.neighbour_index import NeighbourIndex
+from imitate.datasets.quality.neighbour_index import HERE, NeighbourIndex, Place
 from imitate.datasets.quality.out_of_dynamics import out_of_dynamics
 from imitate.progress import Task
 
@@ -88,14 +88,17 @@ class Examination:
         return Flag(index, start, stop, fault, f"most unlike the others in steps {start} to {stop - 1}")
 
 
-def examine(frames: Frames, bar: Task) -> Examination:
-    """Compare the steps of `frames`, which have at least one column of state and of action that varies."""
+def examine(frames: Frames, bar: Task, place: Place = HERE) -> Examination:
+    """Compare the steps of `frames`, which have at least one column of state and of action that varies.
+
+    `place` keeps the index of neighbours, and has no influence on what is found.
+    """
     bar.advance(note=NAME_OF_STAGES[0])
-    near = NeighbourIndex.of(frames).neighbours(NEIGHBOURS)
+    near = NeighbourIndex.of(frames, place=place).neighbours(NEIGHBOURS)
     agreed_upon = agreement(frames, near)
     divergence, covered = action_divergence(frames, near), coverage(near)
     bar.advance(note=NAME_OF_STAGES[1])
-    alike = NeighbourIndex.of_transitions(frames).neighbours(NEIGHBOURS)
+    alike = NeighbourIndex.of_transitions(frames, place=place).neighbours(NEIGHBOURS)
     bar.advance(note=NAME_OF_STAGES[2])
     information = mutual_information(frames)
     bar.advance(note=NAME_OF_STAGES[3])

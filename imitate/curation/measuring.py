@@ -19,6 +19,7 @@ from imitate.datasets.quality.duplicates import exact_duplicates
 from imitate.datasets.quality.features import standardize, state_features, vector_features
 from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.idle import idle_ends, step_speeds, still_threshold
+from imitate.datasets.quality.neighbour_index import HERE, Place
 from imitate.datasets.quality.ranges import dimension_ranges
 from imitate.datasets.quality.smoothness import mean_squared_jerk, spectral_arc_length, speed_profile
 from imitate.errors import DataError
@@ -28,9 +29,12 @@ HALF_QUALITY = 3.0
 """Standard deviations from the ordinary at which the quality is a half."""
 
 
-def measure(store: EpisodeStore, progress: Progress = SILENT, images: str = AUTO) -> Measurement:
+def measure(
+    store: EpisodeStore, progress: Progress = SILENT, images: str = AUTO, place: Place = HERE
+) -> Measurement:
     """Measure every episode of `store`, and its cameras where `images` says so (see embedding.embed).
 
+    `place` keeps the index of neighbours: on a cluster, where one is too large or too slow for this machine.
     Raises DataError where there is no episode, ConfigError where `images` is wrong.
     """
     if not len(store):
@@ -43,7 +47,7 @@ def measure(store: EpisodeStore, progress: Progress = SILENT, images: str = AUTO
             bar.advance(note=f"reading {key}")
             arrays[key] = store.array(key)[:]
         reading = _Reading(store, arrays, list(embedding.features.values()))
-        examination = reading.examine(bar)
+        examination = reading.examine(bar, place)
         bar.advance(note="scoring episodes")
         episodes = reading.episodes(examination)
         bar.advance(note="measuring ranges")
@@ -85,13 +89,13 @@ class _Reading:
         self.states, self.actions = self._features()
         self.jerks = [self._jerk(i) for i in self.usable]
 
-    def examine(self, bar: Task) -> Examination | None:
+    def examine(self, bar: Task, place: Place) -> Examination | None:
         """Usable episodes compared step by step, each recording once."""
         chosen = self.compared
         if len(chosen) < 3:
             return None
         frames = self._frames([self.rows[i] for i in chosen])
-        return examine(frames, bar) if frames.state.shape[1] and frames.action.shape[1] else None
+        return examine(frames, bar, place) if frames.state.shape[1] and frames.action.shape[1] else None
 
     def _frames(self, rows: list[slice]) -> Frames:
         frames = Frames.of([self.states[r] for r in rows], [self.actions[r] for r in rows])

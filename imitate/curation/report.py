@@ -17,6 +17,7 @@ from imitate.curation.report_page import report_page
 from imitate.curation.verdict import Finding, advice, findings, summary
 from imitate.datasets.episode_store import EpisodeStore
 from imitate.datasets.quality.divergence import Agreement
+from imitate.datasets.quality.neighbour_index import HERE, Place
 from imitate.datasets.quality.ranges import DimensionRange
 from imitate.errors import ConfigError
 from imitate.page import require_page, write_whole
@@ -48,14 +49,16 @@ class Comparison:
     findings: tuple[list[Finding], list[Finding]]
 
 
-def write_report(store: EpisodeStore, out: Path, progress: Progress = SILENT, images: str = AUTO) -> Report:
+def write_report(
+    store: EpisodeStore, out: Path, progress: Progress = SILENT, images: str = AUTO, place: Place = HERE
+) -> Report:
     """Measure `store` and write the page `out` (….html) and, beside it, the same name with .json and .csv.
 
     Raises ConfigError where `out` names no .html file or `images` is wrong (see measure), DataError for a
     store without episodes.
     """
     require_page(out)
-    measured = measure(store, progress, images)
+    measured = measure(store, progress, images, place)
     found = findings(measured)
     content = report_json(store, measured, found)
     page = write_whole(out, report_page(store, measured, found, out))
@@ -64,7 +67,12 @@ def write_report(store: EpisodeStore, out: Path, progress: Progress = SILENT, im
 
 
 def write_comparison(
-    a: EpisodeStore, b: EpisodeStore, out: Path, progress: Progress = SILENT, images: str = AUTO
+    a: EpisodeStore,
+    b: EpisodeStore,
+    out: Path,
+    progress: Progress = SILENT,
+    images: str = AUTO,
+    place: Place = HERE,
 ) -> Comparison:
     """Measure both and write one page of both to `out` (….html), and beside it the same name with .json.
 
@@ -74,7 +82,7 @@ def write_comparison(
     require_page(out)
     if a.path.resolve() == b.path.resolve():
         raise ConfigError(f"compare is {str(b.path)!r}, the same data as data.path: give another store")
-    first, second = measure(a, progress, images), measure(b, progress, images)
+    first, second = (measure(store, progress, images, place) for store in (a, b))
     found = findings(first), findings(second)
     names = (a.path.name, b.path.name) if a.path.name != b.path.name else (str(a.path), str(b.path))
     sets = [report_json(a, first, found[0]), report_json(b, second, found[1])]

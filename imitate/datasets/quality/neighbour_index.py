@@ -4,24 +4,27 @@ Frames of the own episode are left out and every other episode gives at most its
 many almost equal frames of one slow episode cannot outvote the rest. Up to 100,000 rows the answer is exact.
 Beyond that, every fourth frame goes into an inverted-file index of faiss (Johnson, Douze & Jégou, "Billion-
 scale similarity search with GPUs", arXiv 1702.08734) and the frames around every hit are compared afterwards.
+The index is kept in shards (neighbour_shard.py), which need not be in one process.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
 
 from imitate.datasets.quality.frames import Frames
+from imitate.datasets.quality.neighbour_shard import Shard, cuts, first_of_all, thinned
 
 EXACT_ROWS = 100_000
 # Rows examined by default. The exact search compares each with everything, so it gets fewer.
 EXAMINED_EXACTLY, EXAMINED = 30_000, 50_000
-CHUNK = 1 << 24  # Distances that the exact search holds at once.
-BLOCK = 2_000  # Rows compared with them at a time: what fits the processor's cache.
-STRIDE = 4
+# Rows that are asked about at once, and candidates of them.
+ASKED, ASKED_ABOUT = 4_096, 1 << 19
 PROBES = 24
 # A list of the index for every so many roots of its size: both the choice of lists and their scan then cost
 # the root of the size. Few rows and rounds of training will do, since several lists are searched anyway.
@@ -84,13 +87,61 @@ def transition_features(frames: Frames) -> np.ndarray:
     return np.concatenate([*scaled, np.empty((len(frames), 0), np.float32)], axis=1)
 
 
+class Shards(Protocol):
+    """Shards that are open: what they are asked, and what each answers, block by block of the query."""
+
+    def all(self, question: str, blocks: Iterable[tuple[Any, ...]]) -> Iterator[list[Any]]:
+        """What the method `question` of every shard gives for each of `blocks`, its arguments."""
+
+    def any(self, question: str, blocks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """The same of whichever shard: for what is the same in each."""
+
+
+class Place(Protocol):
+    """Where shards are kept: in this process, or in those of a cluster."""
+
+    @property
+    def shards(self) -> int:
+        """At most so many."""
+
+    def open(self, parts: Sequence[tuple[Any, ...]]) -> AbstractContextManager[Shards]:
+        """A Shard of each of `parts`, its arguments."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """In this process, one after the other."""
+
+    shards: int = 1
+
+    @contextmanager
+    def open(self, parts: Sequence[tuple[Any, ...]]) -> Iterator[Shards]:
+        """The shards, until the end of the block."""
+        yield _Opened([Shard(*part) for part in parts])
+
+
+@dataclass(frozen=True)
+class _Opened:
+    shards: Sequence[Shard]
+
+    def all(self, question: str, blocks: Iterable[tuple[Any, ...]]) -> Iterator[list[Any]]:
+        return ([getattr(shard, question)(*block) for shard in self.shards] for block in blocks)
+
+    def any(self, question: str, blocks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        return (getattr(self.shards[0], question)(*block) for block in blocks)
+
+
+HERE = Here()
+
+
 class NeighbourIndex:
     """Finds neighbours among `features` (N, D) float32 of the episodes `episode` (N,) of each row.
 
-    The rows of an episode lie together. Memory: 1.3 times the features beyond 100,000 rows.
+    The rows of an episode lie together. `place` keeps the shards of the index; how many has no influence on
+    what is found. Memory: 1.3 times the features beyond 100,000 rows.
     """
 
-    def __init__(self, features: np.ndarray, episode: np.ndarray, seed: int = 0) -> None:
+    def __init__(self, features: np.ndarray, episode: np.ndarray, seed: int = 0, place: Place = HERE) -> None:
         if len(features) != len(episode):
             raise ValueError(f"{len(features)} rows of features, but {len(episode)} rows of episodes")
         changes = np.flatnonzero(np.diff(episode)) + 1
@@ -99,137 +150,101 @@ class NeighbourIndex:
         if len(np.unique(episode[self.starts])) != len(self.starts):
             raise ValueError("the rows of an episode must lie together")
         self.features = np.ascontiguousarray(features, np.float32)
-        self.episode = np.repeat(np.arange(len(self.starts)), self.lengths)
-        self.seed = seed
+        self.start_of_own = np.repeat(self.starts, self.lengths)
+        self.seed, self.place = seed, place
 
     @classmethod
-    def of(cls, frames: Frames, seed: int = 0) -> "NeighbourIndex":
+    def of(cls, frames: Frames, seed: int = 0, place: Place = HERE) -> "NeighbourIndex":
         """Frames with similar states."""
-        return cls(frames.state, frames.episode, seed)
+        return cls(frames.state, frames.episode, seed, place)
 
     @classmethod
-    def of_transitions(cls, frames: Frames, seed: int = 0) -> "NeighbourIndex":
+    def of_transitions(cls, frames: Frames, seed: int = 0, place: Place = HERE) -> "NeighbourIndex":
         """Frames with similar states and similar actions: see transition_features."""
-        return cls(transition_features(frames), frames.episode, seed)
+        return cls(transition_features(frames), frames.episode, seed, place)
 
     def neighbours(self, k: int, rows: np.ndarray | None = None) -> Neighbours:
         """The nearest frames of k other episodes for each of `rows` (Q,), by default for every row.
 
-        Missing ones are marked: no k other episodes, features without columns, or, beyond 100,000 rows, too
-        few other episodes among the candidates.
+        Of equally near frames those that come first count. Missing ones are marked: no k other episodes,
+        features without columns, or, beyond 100,000 rows, too few other episodes among the candidates.
         """
         query = np.arange(len(self.features)) if rows is None else np.asarray(rows, np.int64)
         possible = min(k, len(self.starts) - 1) if self.features.shape[1] else 0
         found = np.full((len(query), k), -1, np.int64)
         distances = np.full((len(query), k), np.inf, np.float32)
         if possible and len(query):
-            search = self._exact if len(self.features) <= EXACT_ROWS else self._approximate
-            found[:, :possible] = search(query, possible)
-            distances[:, :possible] = self._distances(query, found[:, :possible])
+            exact = len(self.features) <= EXACT_ROWS
+            with self.place.open(self.parts(None if exact else self._centroids())) as shards:
+                search = self._exact if exact else self._approximate
+                distances[:, :possible], found[:, :possible] = search(shards, query, possible)
         return Neighbours(query, found, distances, len(self.features))
 
-    def _distances(self, query: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Root mean square differences of rows (Q, …), summed over dimensions without cancellation."""
-        out = np.empty(rows.shape, np.float32)
-        step = max(1, (1 << 22) // (rows[0].size * self.features.shape[1]))
-        for low in range(0, len(query), step):
-            part = rows[low : low + step]
-            mine = self.features[query[low : low + step]]
-            gap = self.features[part] - mine.reshape(len(mine), *[1] * (part.ndim - 1), -1)
-            out[low : low + step] = np.sqrt(np.einsum("...d,...d->...", gap, gap) / gap.shape[-1])
-        return np.where(rows >= 0, out, np.float32(np.inf))
+    def parts(self, centroids: np.ndarray | None = None) -> list[tuple[Any, ...]]:
+        """Arguments of each Shard: whole episodes, and about as many rows for each."""
+        ends = np.linspace(0, len(self.features), min(self.place.shards, len(self.starts)) + 1)
+        bounds = np.unique(np.searchsorted(self.starts, ends))
+        parts = []
+        for low, high in pairwise(bounds.tolist()):
+            first, lengths = int(self.starts[low]), self.lengths[low:high]
+            parts.append((self.features[first : first + lengths.sum()], lengths, first, centroids))
+        return parts
 
     # Exact: every row against every other.
 
-    def _exact(self, query: np.ndarray, k: int) -> np.ndarray:
-        squares = np.sum(self.features**2, axis=1, keepdims=True)
-        others = np.ascontiguousarray(np.concatenate([self.features, squares], axis=1).T)
-        step = max(1, CHUNK // len(self.features))
-        chunks = range(0, len(query), step)
-        return np.concatenate([self._exact_chunk(query[low : low + step], others, k) for low in chunks])
-
-    def _exact_chunk(self, query: np.ndarray, others: np.ndarray, k: int) -> np.ndarray:
-        """Rows (Q, k): the nearest row of each of the k nearest episodes."""
-        mine = np.concatenate([-2 * self.features[query], np.ones((len(query), 1), np.float32)], axis=1)
-        squared = np.empty((len(query), others.shape[1]), np.float32)  # less the query's own square
-        nearest = np.empty((len(query), len(self.starts)), np.float32)
-        for low, high in self._blocks:
-            rows = slice(self.starts[low], self.starts[low] + self.lengths[low:high].sum())
-            np.matmul(mine, others[:, rows], out=squared[:, rows])
-            cuts = self.starts[low:high] - self.starts[low]
-            nearest[:, low:high] = np.minimum.reduceat(squared[:, rows], cuts, axis=1)
-        nearest[np.arange(len(query)), self.episode[query]] = np.inf
-        chosen = np.argpartition(nearest, k - 1, axis=1)[:, :k]
-        order = np.argsort(np.take_along_axis(nearest, chosen, axis=1), axis=1, kind="stable")
-        chosen = np.take_along_axis(chosen, order, axis=1)
-        return np.stack([self._nearest_within(squared, chosen[:, i]) for i in range(k)], axis=1)
-
-    @cached_property
-    def _blocks(self) -> list[tuple[int, int]]:
-        """Ranges of whole episodes with about BLOCK rows each."""
-        cuts = np.flatnonzero(np.diff(self.starts // BLOCK)) + 1
-        bounds = [0, *cuts.tolist(), len(self.starts)]
-        return list(pairwise(bounds))
-
-    def _nearest_within(self, squared: np.ndarray, episode: np.ndarray) -> np.ndarray:
-        """The row of `episode` (Q,) at which each line of `squared` (Q, N) is least."""
-        steps = np.arange(self.lengths[episode].max())
-        last = self.starts[episode] + self.lengths[episode] - 1
-        rows = np.minimum(self.starts[episode][:, None] + steps, last[:, None])
-        return self.starts[episode] + np.argmin(np.take_along_axis(squared, rows, axis=1), axis=1)
+    def _exact(self, shards: Shards, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        blocks = ((self.features[part], self.start_of_own[part], k) for part in _blocks(query))
+        return _stacked([_merged(answers, k) for answers in shards.all("nearest", blocks)])
 
     # Approximate: candidates from every fourth frame, then the frames around them.
 
-    @cached_property
-    def _thinned(self) -> np.ndarray:
-        position = np.arange(len(self.features)) - np.repeat(self.starts, self.lengths)
-        offset = np.minimum(STRIDE // 2, np.repeat(self.lengths, self.lengths) - 1)
-        return np.flatnonzero(position % STRIDE == offset)
-
-    @cached_property
-    def _inverted(self) -> Any:
-        points = self.features[self._thinned]
-        lists = int(LISTS_PER_ROOT * np.sqrt(len(points)))
-        index: Any = faiss.index_factory(points.shape[1], f"IVF{lists},Flat")
+    def _centroids(self) -> np.ndarray:
+        """The middles of the lists of an inverted file, (lists, D)."""
+        rows = thinned(self.lengths)
+        lists = int(LISTS_PER_ROOT * np.sqrt(len(rows)))
+        index: Any = faiss.index_factory(self.features.shape[1], f"IVF{lists},Flat")
         index.cp.niter, index.cp.seed = ROUNDS, self.seed
         index.cp.max_points_per_centroid = TRAINED_PER_LIST
-        count = min(len(points), TRAINED_PER_LIST * lists)
-        index.train(points[np.random.default_rng(self.seed).choice(len(points), count, replace=False)])
-        index.add(points)
-        return index
+        count = min(len(rows), TRAINED_PER_LIST * lists)
+        chosen = np.random.default_rng(self.seed).choice(len(rows), count, replace=False)
+        index.train(self.features[rows[chosen]])
+        return np.asarray(index.quantizer.reconstruct_n(0, lists))
 
-    def _approximate(self, query: np.ndarray, k: int) -> np.ndarray:
+    def _approximate(self, shards: Shards, query: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        distances = np.full((len(query), k), np.inf, np.float32)
         found = np.full((len(query), k), -1, np.int64)
         short = np.arange(len(query))
         for candidates, probes in ATTEMPTS:
-            self._inverted.nprobe = PROBES * probes
-            step = max(1, (1 << 19) // (candidates * k))
-            for low in range(0, len(short), step):
-                part = short[low : low + step]
-                found[part] = self._candidates(query[part], candidates * k, k)
+            if len(short):
+                distances[short], found[short] = self._attempt(
+                    shards, query[short], candidates * k, PROBES * probes, k
+                )
             short = np.flatnonzero(found[:, -1] < 0)
-        return found
+        return distances, found
 
-    def _candidates(self, query: np.ndarray, count: int, k: int) -> np.ndarray:
-        """Rows (Q, k) of the nearest other episodes among the `count` nearest thinned frames."""
-        _, hits = self._inverted.search(self.features[query], count)
-        rows = np.where(hits >= 0, self._thinned[hits], -1)
+    def _attempt(
+        self, shards: Shards, query: np.ndarray, count: int, probes: int, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Distances and rows (Q, k) of the nearest other episodes among the `count` nearest thinned frames.
+
+        Each stage takes what the one before gives as it comes.
+        """
+        parts = _blocks(query, ASKED_ABOUT // count)
+        mine = [self.features[part] for part in parts]
+        lists = shards.any("lists", ((one, probes) for one in mine))
+        asked = ((one, near, count) for one, near in zip(mine, lists, strict=True))
+        hits = (_merged(answers, count)[1] for answers in shards.all("candidates", asked))
         # Half as many again, because a frame beside a hit may be nearer than the hits before it.
-        rows = self._one_per_episode(query, rows, k + k // 2)
-        around = rows[:, :, None] + np.arange(1 - STRIDE, STRIDE)
-        first = self.starts[self.episode[rows]][:, :, None]
-        last = first + self.lengths[self.episode[rows]][:, :, None] - 1
-        around = np.where(rows[:, :, None] >= 0, np.clip(around, first, last), -1)
-        distances = self._distances(query, around)
-        best = np.argmin(distances, axis=2)[:, :, None]
-        rows = np.take_along_axis(around, best, axis=2)[:, :, 0]
-        order = np.argsort(np.take_along_axis(distances, best, axis=2)[:, :, 0], axis=1, kind="stable")
-        return np.take_along_axis(rows, order[:, :k], axis=1)
+        chosen = (
+            self._one_per_episode(part, rows, k + k // 2) for part, rows in zip(parts, hits, strict=True)
+        )
+        found = shards.all("around", zip(mine, chosen, strict=True))
+        return _stacked([_merged(answers, k) for answers in found])
 
     def _one_per_episode(self, query: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
         """The first of each other episode among rows (Q, M), nearest first, (Q, count), -1 where missing."""
-        own = self.episode[query][:, None]
-        episode = np.where(rows >= 0, self.episode[rows], own)
+        own = self.start_of_own[query][:, None]
+        episode = np.where(rows >= 0, self.start_of_own[rows], own)
         order = np.argsort(episode, axis=1, kind="stable")
         in_order = np.take_along_axis(episode, order, axis=1)
         new = np.ones(rows.shape, bool)
@@ -240,3 +255,18 @@ class NeighbourIndex:
         picked = np.argsort(~first, axis=1, kind="stable")[:, :count]
         kept = np.take_along_axis(rows, picked, axis=1)
         return np.where(np.take_along_axis(first, picked, axis=1), kept, -1)
+
+
+def _blocks(query: np.ndarray, size: int = ASKED) -> list[np.ndarray]:
+    return [query[at] for at in cuts(len(query), size)]
+
+
+def _merged(answers: Sequence[tuple[np.ndarray, np.ndarray]], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` of what all shards found, (Q, count) of values and rows."""
+    values, rows = (np.concatenate(part, axis=1) for part in zip(*answers, strict=True))
+    return first_of_all(values, rows, count)
+
+
+def _stacked(parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    values, rows = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return values, rows

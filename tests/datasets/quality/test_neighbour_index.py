@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imitate.datasets.quality import neighbour_index
+from imitate.datasets.quality import neighbour_index, neighbour_shard
 from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.neighbour_index import NeighbourIndex, examined_rows
 
@@ -52,8 +52,8 @@ def test_up_to_100000_rows_the_answer_is_exact(lengths: list[int], k: int, seed:
 def test_more_rows_than_one_block_and_one_chunk_are_no_different(monkeypatch: pytest.MonkeyPatch) -> None:
     features, episode = trajectories(40, 30)
     whole = NeighbourIndex(features, episode).neighbours(5)
-    monkeypatch.setattr(neighbour_index, "BLOCK", 70)
-    monkeypatch.setattr(neighbour_index, "CHUNK", 5000)
+    monkeypatch.setattr(neighbour_shard, "BLOCK", 70)
+    monkeypatch.setattr(neighbour_shard, "CHUNK", 5000)
     assert (NeighbourIndex(features, episode).neighbours(5).rows == whole.rows).mean() > 0.999
 
 
