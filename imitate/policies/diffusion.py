@@ -6,7 +6,7 @@ predicts ε, x_0 or v = a_k ε - s_k x_0 from x_k, k and the observation. Sample
 DPM-Solver++ (arXiv 2211.01095) or DDPM. All of it happens in normalised actions and float32.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -31,6 +31,8 @@ class DiffusionConfig:
     network predicts `prediction`. clip_sample keeps every estimate of the clean chunk inside [-1, 1], the
     demonstrated range, and so needs min-max normalisation of actions; epsilon cannot do without it.
     temperature multiplies the noise that chunks are made of: below 1 they are more like the most likely one.
+    alternatives chunks are sampled at once, in calls of so many rows, and the most central one is given: that
+        with the least mean distance to the others, their medoid. With 1 the sample is taken as it is.
     """
 
     horizons: Horizons = field(default_factory=Horizons)
@@ -43,6 +45,7 @@ class DiffusionConfig:
     sampler: Sampler = "ddim"
     clip_sample: bool = True
     temperature: float = 1.0
+    alternatives: int = 1
     action_normalization: Mode = "minmax"
 
     def __post_init__(self) -> None:
@@ -56,6 +59,8 @@ class DiffusionConfig:
                 "policy.prediction is 'epsilon', which says next to nothing about the chunk at the highest "
                 "noise level and so needs policy.clip_sample=true: or use policy.prediction=v_prediction"
             )
+        if self.alternatives < 1:
+            raise ConfigError(f"policy.alternatives is {self.alternatives}, expected at least 1")
         self.noise_schedule()
 
     def noise_schedule(self) -> NoiseSchedule:
@@ -105,16 +110,31 @@ class Diffusion(ObservingPolicy):
 
     @torch.no_grad()
     def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
-        """Sample a chunk; see Policy."""
-        seen = self.observe(obs)
+        """Sample a chunk, or the medoid of several; see Policy."""
+        count = self.config.alternatives
+        seen = self.observe(obs).repeat_interleave(count, dim=0)
         condition = self.denoiser.encode(seen)
-        chunk = self.noise.sample(
+        chunks = self.noise.sample(
             lambda noisy, step: self.denoiser(noisy, step, condition),
             (len(seen), self.horizons.pred_steps, self.spec.action.size),
-            generator,
+            [one for one in generator for _ in range(count)]
+            if isinstance(generator, Sequence)
+            else generator,
             seen.device,
         )
-        return ActionChunk(self.executed(self.normalizer.action.inverse(chunk)))
+        if count > 1:
+            chunks = medoid(chunks.unflatten(0, (-1, count)), self.horizons.obs_steps - 1)
+        return ActionChunk(self.executed(self.normalizer.action.inverse(chunks)))
+
+
+def medoid(chunks: Tensor, now: int = 0) -> Tensor:
+    """Of chunks (B, n, Tp, Da) those (B, Tp, Da) with the least mean distance to the others of their row.
+
+    Distances are Euclidean, over the steps from `now` on: what was done before does not matter any more.
+    """
+    flat = chunks[:, :, now:].flatten(2)
+    nearest = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist").mean(dim=2).argmin(dim=1)
+    return chunks[torch.arange(len(chunks), device=chunks.device), nearest]
 
 
 def hold_edges(action: Tensor, is_pad: Tensor) -> Tensor:

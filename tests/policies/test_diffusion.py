@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imitate.errors import ConfigError
 from imitate.normalize import ArrayStatistics
-from imitate.policies.diffusion import DiffusionConfig, hold_edges
+from imitate.policies.diffusion import Diffusion, DiffusionConfig, hold_edges, medoid
 from imitate.policies.nets.film_mlp import FilmMlpConfig
 from imitate.policies.nets.observation import ObservationConfig
 from imitate.policy import Horizons
@@ -76,6 +76,39 @@ def test_temperature_multiplies_all_noise(sampler: Any) -> None:
     assert torch.equal(sampled(0.0, 1), sampled(0.0, 2))
     with pytest.raises(ConfigError, match=r"policy\.temperature is -1\.0, expected 0 or more"):
         sampled(-1.0, 0)
+
+
+@given(st.integers(1, 3), st.integers(1, 6), st.integers(0, 2), st.integers(0, 2**16))
+def test_the_medoid_is_nearest_to_all_others(rows: int, count: int, now: int, seed: int) -> None:
+    chunks = torch.randn(rows, count, 4, 2, generator=torch.Generator().manual_seed(seed))
+    chosen = medoid(chunks, now)
+    for row in range(rows):
+        tails = chunks[row, :, now:].reshape(count, -1)
+        spread = [float(sum((a - b).norm() for b in tails)) for a in tails]
+        (index,) = [i for i in range(count) if torch.equal(chunks[row, i], chosen[row])]
+        assert spread[index] <= min(spread) + 1e-4
+
+
+def test_one_of_several_samples_is_given_and_rows_repeat_alone() -> None:
+    def made(count: int) -> Diffusion:
+        torch.manual_seed(0)
+        policy = DiffusionConfig(denoiser=TINY, alternatives=count).build(SPEC)
+        torch.nn.init.normal_(policy.denoiser.head.weight)
+        return policy
+
+    obs = torch.randn(2, 2, 3)
+    generators = [torch.Generator().manual_seed(i) for i in range(2)]
+    together = made(5).predict({"state": obs}, generators).values
+    for i in range(2):
+        generator = torch.Generator().manual_seed(i)
+        alone = made(5).predict({"state": obs[i : i + 1]}, generator).values[0]
+        torch.testing.assert_close(alone, together[i], atol=1e-4, rtol=1e-4)
+        # A generator goes on from sample to sample, so one at a time draws the same five.
+        again = torch.Generator().manual_seed(i)
+        five = [made(1).predict({"state": obs[i : i + 1]}, again).values[0] for _ in range(5)]
+        assert sum(torch.allclose(alone, one, atol=1e-4) for one in five) == 1
+    with pytest.raises(ConfigError, match=r"policy\.alternatives is 0, expected at least 1"):
+        DiffusionConfig(alternatives=0)
 
 
 @pytest.mark.parametrize(
