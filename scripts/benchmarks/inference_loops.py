@@ -1,4 +1,4 @@
-"""The loop over noise levels in several ways: in a plain loop with diffusers, ours, recorded, exported."""
+"""The loop over noise levels in several ways: in a plain loop with diffusers, ours, exported."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +12,6 @@ from policy_cost import calls_of_denoiser
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from imitate.export.recorded import RecordedPolicy
 from imitate.export.tracing import noise_size
 from imitate.policies.diffusion import Diffusion, DiffusionConfig
 from imitate.policies.flow import TIMES, Flow
@@ -24,7 +23,7 @@ from imitate.runtime import BundlePolicy
 Way = Callable[[dict[str, Tensor], Tensor], Any]
 """From observations (B, To, …) and noise (B, N) to a chunk."""
 
-OURS, RECORDED, EXPORTED = "PyTorch", "recorded", "exported"
+OURS, EXPORTED = "PyTorch", "exported"
 
 
 @dataclass(frozen=True)
@@ -141,11 +140,7 @@ def euler(policy: Flow) -> Way:
 
 def ways(policy: Policy, exported: BundlePolicy | None, rows: int) -> tuple[dict[str, Way], str | None]:
     """Every way to a chunk by its name, and the name of the plain loop among them."""
-    recorded = RecordedPolicy(policy, rows)
-    found: dict[str, Way] = {
-        OURS: lambda obs, noise: policy.predict(obs, GivenNoise(noise)).values,
-        RECORDED: recorded.predict_with,
-    }
+    found: dict[str, Way] = {OURS: lambda obs, noise: policy.predict(obs, GivenNoise(noise)).values}
     if exported is not None and rows == 1:
         found[EXPORTED] = lambda obs, noise: exported.predict_with(
             {key: value[0].numpy() for key, value in obs.items()}, noise[0].numpy()
