@@ -33,7 +33,7 @@ from imitate.datasets.episode_store import EpisodeStore
 from imitate.datasets.formats import Foreign, ReadOptions
 from imitate.datasets.importing import read_foreign
 from imitate.datasets.loader import DataConfig
-from imitate.datasets.opening import require_exists
+from imitate.datasets.opening import here, require_exists
 from imitate.errors import ConfigError
 from imitate.inspection.facts import outcomes
 from imitate.inspection.gallery import Gallery
@@ -67,7 +67,7 @@ class InspectCommand:
             require_page(out)
         if self.viewer:
             require_viewer(self.viewer)
-        path = Path(self.data.path)
+        path = here(self.data.path)
         require_exists(path)
         if self.topics is None and is_recording(path):
             return self._topics(path, out)

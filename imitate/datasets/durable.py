@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,6 +61,17 @@ class WriterLock:
     def release(self) -> None:
         """Let others write."""
         self._file.close()
+
+
+@contextmanager
+def only_one(file: Path) -> Iterator[None]:
+    """One process at a time is in this block; others wait until it leaves it, or dies."""
+    with file.open("a+") as held:
+        if sys.platform == "win32":
+            msvcrt.locking(held.fileno(), msvcrt.LK_LOCK, 1)
+        else:
+            fcntl.flock(held.fileno(), fcntl.LOCK_EX)
+        yield
 
 
 def _lock(handle: int) -> None:

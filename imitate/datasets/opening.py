@@ -9,6 +9,7 @@ from imitate.datasets.episode_store import EpisodeStore
 from imitate.datasets.mcap_records import is_mcap
 from imitate.datasets.mixture import Mixture
 from imitate.datasets.mixture_file import is_mixture
+from imitate.datasets.remote import is_remote, local_copy
 from imitate.datasets.replay_buffer import ReplayBuffer
 from imitate.datasets.store import ATTRIBUTE, DemoStore
 from imitate.datasets.views.view import View
@@ -21,11 +22,16 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 def open_store(path: str | Path) -> EpisodeStore:
     """The store at `path`: our own zarr folder, a Diffusion Policy replay buffer (folder or zip), a view or
-    a mixture.
+    a mixture; here, or on another machine (remote.py).
 
     Raises DataError with one line that says what is wrong with which file.
     """
-    return _open(Path(path), ())
+    return _open(here(path), ())
+
+
+def here(path: str | Path) -> Path:
+    """`path` itself, or the copy on this machine of what lies at s3://…, gs://… or hf://…"""
+    return local_copy(path) if is_remote(path) else Path(path)
 
 
 def _open(path: Path, within: tuple[Path, ...]) -> EpisodeStore:
@@ -48,10 +54,10 @@ def _open(path: Path, within: tuple[Path, ...]) -> EpisodeStore:
 
 
 def _open_named(path: Path, within: tuple[Path, ...]) -> EpisodeStore:
-    here = path.resolve()
-    if here in within:
+    itself = path.resolve()
+    if itself in within:
         raise DataError(f"{path} names itself, by way of {within[-1]}; name a store")
-    opened = partial(_open, within=(*within, here))
+    opened = partial(_open, within=(*within, itself))
     return View.open(path, opened) if is_view(path) else Mixture.open(path, opened)
 
 
