@@ -111,19 +111,25 @@ class Diffusion(ObservingPolicy):
     @torch.no_grad()
     def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
         """Sample a chunk, or the medoid of several; see Policy."""
-        count = self.config.alternatives
-        seen = self.observe(obs).repeat_interleave(count, dim=0)
+        seen, count = self.observe(obs), self.config.alternatives
+        if count == 1:
+            return self._chunk(self._sample(seen, generator))
+        if isinstance(generator, Sequence):
+            generator = [one for one in generator for _ in range(count)]
+        chunks = self._sample(seen.repeat_interleave(count, dim=0), generator)
+        return self._chunk(medoid(chunks.unflatten(0, (-1, count)), self.horizons.obs_steps - 1))
+
+    def _sample(self, seen: Tensor, generator: Generator) -> Tensor:
+        """A normalised chunk (Tp, Da) for each row of what is seen."""
         condition = self.denoiser.encode(seen)
-        chunks = self.noise.sample(
+        return self.noise.sample(
             lambda noisy, step: self.denoiser(noisy, step, condition),
             (len(seen), self.horizons.pred_steps, self.spec.action.size),
-            [one for one in generator for _ in range(count)]
-            if isinstance(generator, Sequence)
-            else generator,
+            generator,
             seen.device,
         )
-        if count > 1:
-            chunks = medoid(chunks.unflatten(0, (-1, count)), self.horizons.obs_steps - 1)
+
+    def _chunk(self, chunks: Tensor) -> ActionChunk:
         return ActionChunk(self.executed(self.normalizer.action.inverse(chunks)))
 
 

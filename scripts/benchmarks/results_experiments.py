@@ -43,11 +43,7 @@ PUSHT = Experiment(
     recordings="pusht/pusht_cchi_v7_replay.zarr",
     rollouts={
         "5 calls": ("policy.temperature=0.7", "rollout.execution.action_steps=6"),
-        "5 calls, 16 samples": (
-            "policy.alternatives=16",
-            "policy.temperature=0.7",
-            "rollout.execution.action_steps=6",
-        ),
+        "5 calls, 16 samples": ("policy.alternatives=16", "rollout.execution.action_steps=6"),
         "2 calls": ("policy.inference_steps=2", "policy.temperature=0.7", "rollout.execution.action_steps=6"),
     },
     episodes=500,
