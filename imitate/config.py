@@ -23,7 +23,7 @@ OPEN_KEYS = {"rollout": "policy", "stress": "policy"}
 """Keys of a command under which anything may stand: what fits, another file (a checkpoint) says."""
 FREE_KEY = "env.kwargs"
 """A key of any command under which anything may stand: what fits, the environment that is named says."""
-FILE_KEYS = {"deploy": "policy", "serve": "policy", "robot_check": "policy"}
+FILE_KEYS = {"sweep": "data", "deploy": "policy", "serve": "policy", "robot_check": "policy"}
 """Keys of a command that name a file, though a configuration group has the same name."""
 
 
@@ -91,12 +91,38 @@ def _compose(verb: str, overrides: list[str]) -> DictConfig:
 def _in_hydras_words(verb: str, override: str) -> str:
     """Hydra says "~env" for "env=null", none of a group, "++key=value" for a new key, and quotes "a=b"."""
     key, _, value = override.partition("=")
-    if "=" in value and value[0] not in "\"'[{":
-        override = '{}="{}"'.format(key, value.replace('"', '\\"'))
+    if value.startswith("[") and value.endswith("]"):
+        override = f"{key}=[{','.join(map(_quoted, _elements(value[1:-1])))}]"
+    elif value:
+        override = f"{key}={_quoted(value)}"
     opened = (OPEN_KEYS[verb],) if verb in OPEN_KEYS else ()
     if key == FREE_KEY or key.startswith((f"{FREE_KEY}.", *(f"{name}." for name in opened))):
         return f"++{override}"
     return f"~{key}" if value == "null" and options(key) else override
+
+
+def _quoted(value: str) -> str:
+    """A value that Hydra takes as it stands, also where it holds "="."""
+    if "=" not in value or value[0] in "\"'[{":
+        return value
+    return '"{}"'.format(value.replace('"', '\\"'))
+
+
+def _elements(inside: str) -> list[str]:
+    """What stands between the brackets of a list, parted at the commas that are in no quotes or brackets."""
+    parts, depth, quote = [""], 0, ""
+    for letter in inside:
+        if letter == "," and not depth and not quote:
+            parts.append("")
+            continue
+        parts[-1] += letter
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "\"'":
+            quote = letter
+        else:
+            depth += (letter in "[{(") - (letter in "]})")
+    return [part.strip() for part in parts]
 
 
 def _explain(verb: str, error: Exception) -> str:

@@ -127,3 +127,17 @@ def test_every_verb_of_the_design_is_there() -> None:
 def test_values_may_hold_an_equals_sign(path: str) -> None:
     found = compose("rollout", [f"checkpoint={path}", "out=o"]).checkpoint
     assert found == path.strip("'")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("[]", ()),
+        ("[train.max_steps=4]", ("train.max_steps=4",)),
+        ("[train.max_steps=4, data.obs=[state,img]]", ("train.max_steps=4", "data.obs=[state,img]")),
+        ("['a=1,b','c=2']", ("a=1,b", "c=2")),
+        ('["policy.width=16",optim.lr=0.1]', ("policy.width=16", "optim.lr=0.1")),
+    ],
+)
+def test_settings_stand_in_a_list_as_they_stand_alone(written: str, meant: tuple[str, ...]) -> None:
+    assert compose("sweep", [f"train={written}", "data=d.zarr", "out=o"]).train == meant
