@@ -49,7 +49,7 @@ class Shard:
         squared, least = self._products(mine)
         least[own[:, None] == self.starts + self.first] = np.inf
         kth = np.partition(least, min(k, least.shape[1]) - 1, axis=1)[:, min(k, least.shape[1]) - 1]
-        slack = self._slack(mine)
+        slack = _slack(mine, self._others[-1].max())
         query, episode = np.nonzero(np.isfinite(least) & (least <= (kth + slack)[:, None]))
         pair, rows = _ranges(self.starts[episode], self.lengths[episode])
         close = squared[query[pair], rows] <= (least[query, episode] + slack[query])[pair]
@@ -75,12 +75,6 @@ class Shard:
         squares = np.sum(self.features**2, axis=1, keepdims=True)
         return np.ascontiguousarray(np.concatenate([self.features, squares], axis=1).T)
 
-    def _slack(self, mine: np.ndarray) -> np.ndarray:
-        """By how much a product, or the root of a sum of squares, may be wrong, generously, (Q,)."""
-        reach = np.sqrt(np.sum(mine**2, axis=1)) + np.sqrt(self._others[-1].max())
-        slack: np.ndarray = 4 * (mine.shape[1] + 2) * np.finfo(np.float32).eps * reach**2
-        return slack
-
     @cached_property
     def _blocks(self) -> list[tuple[int, int]]:
         """Ranges of whole episodes with about BLOCK rows each."""
@@ -93,6 +87,15 @@ class Shard:
         """The `count` lists (Q, count) of the inverted file that are nearest to `mine` (Q, D)."""
         assert self.centroids is not None
         count = min(count, len(self.centroids))
+        apart, near = self._quantizer.search(mine, min(count + 1, len(self.centroids)))
+        if near.shape[1] > count:
+            slack = _slack(mine, np.square(self.centroids).sum(axis=1).max())
+            unsure = np.flatnonzero(apart[:, count] - apart[:, count - 1] <= slack)
+            near[unsure, :count] = self._surely_nearest(mine[unsure], count)
+        return np.sort(near[:, :count], axis=1)
+
+    def _surely_nearest(self, mine: np.ndarray, count: int) -> np.ndarray:
+        """The same (Q, count), however products round, where two are about equally near."""
         _, near = self._quantizer.search(mine, min(count + SPARE, len(self.centroids)))
         query = np.repeat(np.arange(len(mine)), near.shape[1])
         apart = _distances(mine, query, self.centroids, near.ravel()).reshape(near.shape)
@@ -182,8 +185,13 @@ def first_of_all(values: np.ndarray, rows: np.ndarray, count: int) -> tuple[np.n
         tied = np.flatnonzero(np.sum(values <= largest, axis=1) > count)
         chosen[tied] = np.lexsort((rows[tied], values[tied]), axis=1)[:, :count]
         values, rows = (np.take_along_axis(part, chosen, axis=1) for part in (values, rows))
-    order = np.lexsort((rows, values), axis=1)
-    return np.take_along_axis(values, order, axis=1), np.take_along_axis(rows, order, axis=1)
+    order = np.argsort(values, axis=1, kind="stable")
+    values, rows = (np.take_along_axis(part, order, axis=1) for part in (values, rows))
+    # Equals are rare, and sorting by two keys is slow.
+    tied = np.flatnonzero((values[:, 1:] == values[:, :-1]).any(axis=1))
+    order = np.lexsort((rows[tied], values[tied]), axis=1)
+    rows[tied] = np.take_along_axis(rows[tied], order, axis=1)
+    return values, rows
 
 
 def first_of_each(group: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -194,6 +202,16 @@ def first_of_each(group: np.ndarray, values: np.ndarray) -> np.ndarray:
     least = np.repeat(np.minimum.reduceat(values, starts), np.diff(np.append(starts, len(group))))
     places = np.flatnonzero(values == least)
     return places[np.diff(group[places], prepend=-1) > 0]
+
+
+def _slack(mine: np.ndarray, square: float) -> np.ndarray:
+    """By how much squared distances (Q,) from `mine` (Q, D) to rows of at most `square` may be wrong.
+
+    Generously, as products give them, or the root of a sum of squares.
+    """
+    reach = np.sqrt(np.sum(mine**2, axis=1)) + np.sqrt(square)
+    slack: np.ndarray = 4 * (mine.shape[1] + 2) * np.finfo(np.float32).eps * reach**2
+    return slack
 
 
 def _distances(mine: np.ndarray, query: np.ndarray, others: np.ndarray, rows: np.ndarray) -> np.ndarray:
