@@ -95,15 +95,17 @@ def test_what_is_no_machine_code_is_one_line() -> None:
     assert "\n" not in str(said.value)
 
 
-def test_no_compiler_is_one_line_and_nothing_is_written(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("torch._inductor.config.cpp.cxx", (str(tmp_path / "no_compiler"),))
+def test_no_compiler_is_one_line_and_nothing_is_written(tmp_path: Path) -> None:
+    from torch._inductor import config as settings
     from torch._inductor import cpp_builder
 
     cpp_builder.cpp_compiler_search.cache_clear()
     config = small_config(next(path for path in CONFIGS if path.stem == "bc"))
     loaded = saved(trained(config, SPEC, steps=1), config, tmp_path / "run")
     try:
-        with pytest.raises(ConfigError, match=r"needs a C\+\+ compiler"):
+        # Not by monkeypatch, which in the end deletes the setting for all later tests.
+        missing = settings.patch({"cpp.cxx": (str(tmp_path / "no_compiler"),)})
+        with missing, pytest.raises(ConfigError, match=r"needs a C\+\+ compiler"):
             export_policy(loaded, tmp_path / "p", compared=8, machine_code=True)
     finally:
         cpp_builder.cpp_compiler_search.cache_clear()

@@ -106,11 +106,13 @@ def test_the_learner_learns_what_a_plain_loop_learns(name: str, monkeypatch: pyt
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_compiled_loss_learns_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_compiled_loss_learns_the_same() -> None:
+    from torch._inductor import config as settings
+
     try:
         require_compiler()
     except ConfigError as error:
         pytest.skip(str(error))
     # The compiler draws noise of its own, unless told to draw what the plain loop draws.
-    monkeypatch.setattr("torch._inductor.config.fallback_random", True)
-    require_same(fast("mlp", compile=True), plain("mlp"))
+    with settings.patch({"fallback_random": True}):
+        require_same(fast("mlp", compile=True), plain("mlp"))

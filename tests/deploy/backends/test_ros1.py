@@ -98,7 +98,7 @@ def test_a_robot_of_rospy(master: str) -> None:
         if topic == "/joint_states":
             transport.publish("/commands", {"data": np.array([message["position"][1], 1.0, 2.0])})
 
-    with arm(100.0, 100) as child:
+    with arm(100.0, 300) as child:
         try:
             transport.open([STATES, PICTURE, STRANGE], [COMMANDS], take, 30.0)
             assert transport.is_connected()
@@ -144,8 +144,7 @@ def test_a_frozen_node_delivers_nothing_old(master: str) -> None:
             frozen = transport.is_connected()
             resumed_s = time.monotonic()
             os.kill(transport._process.pid, signal.SIGCONT)
-            time.sleep(1.0)
-            lives = transport.is_connected()
+            wait_for(transport.is_connected)
             sent_again = transport.publish("/commands", {"data": np.array([100.0, time.monotonic()])})
             time.sleep(0.5)
         finally:
@@ -154,7 +153,7 @@ def test_a_frozen_node_delivers_nothing_old(master: str) -> None:
             report = said(child)
             transport.close()
     # It was noticed within half a second, and of what was accepted until then only the new would pass.
-    assert len(accepted) < 40 and not frozen and lives and sent_again
+    assert len(accepted) < 40 and not frozen and sent_again
     assert [command[0] for command in report["commands"] if command[1] < resumed_s - 0.1] == []
     assert report["commands"][-1][0] == 100.0
 
