@@ -96,6 +96,7 @@ class Shard:
 
     def _surely_nearest(self, mine: np.ndarray, count: int) -> np.ndarray:
         """The same (Q, count), however products round, where two are about equally near."""
+        assert self.centroids is not None
         _, near = self._quantizer.search(mine, min(count + SPARE, len(self.centroids)))
         query = np.repeat(np.arange(len(mine)), near.shape[1])
         apart = _distances(mine, query, self.centroids, near.ravel()).reshape(near.shape)
