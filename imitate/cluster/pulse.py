@@ -4,14 +4,13 @@ Ray itself ends the process of a command, without a word, a minute after its hea
 after the raylet of its machine is; other questions it never answers.
 """
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from imitate.cluster.session import CONNECT_S, head
+from imitate.cluster.session import head, listens
 from imitate.errors import ClusterError
 
 ASK_EVERY_S = 3.0
@@ -79,17 +78,6 @@ class Pulse:
             self._answered = time.monotonic()
             self.machines_lost += len(seen - alive)
             seen = alive
-
-
-def listens(address: tuple[str, int]) -> bool | None:
-    """Whether a program accepts connections at (host, port); None where not even a refusal comes back."""
-    try:
-        socket.create_connection(address, CONNECT_S).close()
-    except ConnectionRefusedError:
-        return False
-    except OSError:
-        return None
-    return True
 
 
 def raylet(ray: ModuleType) -> tuple[str, int]:

@@ -145,19 +145,21 @@ def _path_for_workers() -> Iterator[None]:
 
 
 def _require_there(config: ClusterConfig) -> None:
-    if not accepts(config.host_and_port()):
+    if not listens(config.host_and_port()):
         raise ClusterError(
             f"cluster.address={config.address}: nothing answers there within {CONNECT_S:g} s; is Ray running "
             "(ray start --head on that machine), and may this machine reach it?"
         )
 
 
-def accepts(address: tuple[str, int]) -> bool:
-    """Whether somebody accepts connections at (host, port)."""
+def listens(address: tuple[str, int]) -> bool | None:
+    """Whether a program accepts connections at (host, port); None where not even a refusal comes back."""
     try:
         socket.create_connection(address, CONNECT_S).close()
-    except OSError:
+    except ConnectionRefusedError:
         return False
+    except OSError:
+        return None
     return True
 
 

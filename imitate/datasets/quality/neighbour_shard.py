@@ -89,7 +89,7 @@ class Shard:
         count = min(count, len(self.centroids))
         apart, near = self._quantizer.search(mine, min(count + 1, len(self.centroids)))
         if near.shape[1] > count:
-            slack = _slack(mine, np.square(self.centroids).sum(axis=1).max())
+            slack = _slack(mine, self._widest)
             unsure = np.flatnonzero(apart[:, count] - apart[:, count - 1] <= slack)
             near[unsure, :count] = self._surely_nearest(mine[unsure], count)
         return np.sort(near[:, :count], axis=1)
@@ -125,6 +125,12 @@ class Shard:
         _, found, rows = self._inverted.range_search_preassigned(mine, radius, lists, apart)
         order = np.lexsort((rows, found))[: len(squared)]
         return found[order], rows[order]
+
+    @cached_property
+    def _widest(self) -> float:
+        """The largest square of a centroid."""
+        assert self.centroids is not None
+        return float(np.square(self.centroids).sum(axis=1).max())
 
     @cached_property
     def _quantizer(self) -> Any:
