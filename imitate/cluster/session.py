@@ -11,11 +11,12 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import ModuleType
 
 from imitate.cluster.config import ClusterConfig
+from imitate.cluster.watcher import watched
 from imitate.errors import ClusterError, import_extra
 
 CONNECT_S = 5.0
@@ -103,15 +104,16 @@ def _hang_up(host: str) -> None:
 def _started(ray: ModuleType, config: ClusterConfig) -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="ray-")  # short: the paths of its sockets may not exceed 107 characters
     try:
-        try:
-            _start(ray, config, folder)
-        except ClusterError:
-            # On a busy machine its parts may not find each other within the half minute that Ray gives them.
-            ray.shutdown()
-            _start(ray, config, folder)
-        yield
+        with watched(folder), ExitStack() as at_the_end:
+            at_the_end.callback(ray.shutdown)
+            try:
+                _start(ray, config, folder)
+            except ClusterError:
+                # On a busy machine its parts may not find each other in the half minute that Ray gives them.
+                ray.shutdown()
+                _start(ray, config, folder)
+            yield
     finally:
-        ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 
 
