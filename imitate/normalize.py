@@ -124,6 +124,25 @@ class StateEncoder(nn.Module):
             return some.new_zeros((*some.shape[:2], 0), dtype=torch.float32)
         return torch.cat(parts, dim=-1)
 
+    def inverse(self, vector: Tensor) -> dict[str, Tensor]:
+        """Back from (…, size) to {name: (…, *shape)} in physical units; angles from 0 to 2π.
+
+        Sine and cosine need not be those of one angle: their direction counts.
+        """
+        found = {}
+        for key, columns in self.columns().items():
+            spec, part = self.states[key], vector[..., columns].float()
+            count = len(spec.circular)
+            angles = torch.atan2(part[..., spec.size - count : spec.size], part[..., spec.size :])
+            plain = iter(part[..., : spec.size - count].unbind(-1))
+            turns = iter(torch.remainder(angles, 2 * math.pi).unbind(-1))
+            zero = part.new_zeros(part.shape[:-1])
+            normal = torch.stack([zero if i in spec.circular else next(plain) for i in range(spec.size)], -1)
+            raw = self.normalizers[_module_name(key)].inverse(normal).unbind(-1)  # type: ignore[operator]
+            whole = [next(turns) if i in spec.circular else raw[i] for i in range(spec.size)]
+            found[key] = torch.stack(whole, -1).unflatten(-1, spec.shape)
+        return found
+
 
 def _module_name(key: str) -> str:
     # A dot separates modules in a state dict, so it cannot stand in a module's name.

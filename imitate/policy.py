@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -113,11 +113,15 @@ class Policy(nn.Module, ABC):
     It normalises inside and holds no rollout state. A subclass sets up its networks in `__init__` from the
     spec alone; `normalizer` is fitted afterwards by training, or filled by a checkpoint. `learning_rate` is
     the highest one that suits it, for AdamW. Where `needs_outcome`, training batches tell what came of the
-    actions (Batch.outcome).
+    actions (Batch.outcome). `shardable`: whether training may spread its weights over machines; not where
+    `loss` does more with them than to call its networks. `plan_steps`: P where predict may be told what is
+    planned already, else 0.
     """
 
     learning_rate: float = 1e-3
     needs_outcome: bool = False
+    shardable: bool = True
+    plan_steps: int = 0
 
     def __init__(self, spec: DataSpec, horizons: Horizons, normalizer: Normalizer) -> None:
         super().__init__()
@@ -150,7 +154,9 @@ class Policy(nn.Module, ABC):
     def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
         """The chunk (B, Ta, Da) to execute after observing {name: (B, To, …)}.
 
-        Deterministic given `generator`. The first value belongs to the newest observation's step.
+        Deterministic given `generator`. The first value belongs to the newest observation's step. A policy
+        with plan_steps also takes obs["plan"] (B, P, Da), in physical units: what the last chunk says of the
+        steps from that one on, NaN where it says nothing. Without it, or without a number, it begins anew.
         """
 
     def executed(self, predicted: Tensor) -> Tensor:
@@ -206,6 +212,18 @@ class PolicyConfig(Protocol):
 
     def build(self, spec: DataSpec) -> Policy:
         """The policy with fresh weights; raises SpecError where it cannot serve `spec`."""
+
+
+@runtime_checkable
+class CompletedConfig(Protocol):
+    """Settings of a TaughtPolicy that are known in full only with its teacher."""
+
+    @property
+    def teacher(self) -> str | None:
+        """The run folder or checkpoint of the teacher; None where nobody named one."""
+
+    def completed(self, teacher: PolicyConfig, spec: DataSpec) -> PolicyConfig:
+        """The same with what a teacher of these settings, over `spec`, says; twice is as once."""
 
 
 def draw_noise(shape: Sequence[int], generator: Generator, device: torch.device) -> Tensor:

@@ -48,6 +48,16 @@ class ArraySpec:
         """Whether this is an (H, W, 3) uint8 camera image."""
         return self.dtype == "uint8" and len(self.shape) == 3
 
+    def part(self, elements: tuple[int, ...]) -> "ArraySpec":
+        """The spec of a vector's `elements` alone, in their order."""
+        told = {
+            label: tuple(getattr(self, label)[index] for index in elements)
+            for label in ("names", "units", "low", "high")
+            if getattr(self, label)
+        }
+        circular = tuple(at for at, index in enumerate(elements) if index in self.circular)
+        return ArraySpec((len(elements),), self.dtype, circular=circular, **told)
+
     def filled_from(self, other: "ArraySpec") -> "ArraySpec":
         """This spec with what it does not know (names, units, range, wrapping) taken from `other`.
 

@@ -4,6 +4,7 @@
     imitate data rename data.path=demos.zarr 'observations={ee_pos: eef_pos}' out=renamed.view.json
     imitate data rename data.path=renamed.view.json 'units={eef_pos: [m, m, m]}' out=units.view.json
     imitate data rename data.path=units.view.json rate_hz=20 out=rated.view.json
+    imitate data rename data.path=rated.view.json 'parts={height: [eef_pos.z]}' out=parts.view.json
 
 No number is changed: units and rate say what the numbers are, they do not convert them. Nothing is copied,
 and the store stays as it is.
@@ -16,6 +17,8 @@ Keys:
     elements        {array: [name, …]}, one for each element; the action is called action
     units           {array: [unit, …]}, one for each element
     rate_hz         how many steps make a second
+    parts           {new: [observation.element, …]}: an observation that repeats elements of another one;
+                    where elements have no names, their numbers: {agent_pos: [state.0, state.1]}
 """
 
 from collections.abc import Mapping
@@ -41,11 +44,17 @@ class DataRenameCommand:
     elements: Mapping[str, tuple[str, ...]] | None
     units: Mapping[str, tuple[str, ...]] | None
     rate_hz: float | None
+    parts: Mapping[str, tuple[str, ...]] | None
 
     def run(self, progress: Progress) -> Outcome:
         """Write the view."""
         operation = Rename(
-            self.observations or {}, self.ids or {}, self.elements or {}, self.units or {}, self.rate_hz
+            self.observations or {},
+            self.ids or {},
+            self.elements or {},
+            self.units or {},
+            self.rate_hz,
+            self.parts or {},
         )
         if operation == Rename():
             raise ConfigError("nothing to rename: add  'observations={old: new}'  or another key; see --help")

@@ -40,7 +40,7 @@ from imitate.training.config import TrainConfig
 from imitate.training.interrupt import Interrupted
 from imitate.training.optimizer import AdamWConfig
 from imitate.training.run import Run
-from imitate.training.start import start
+from imitate.training.start import completed, start
 from imitate.training.watch import Result
 
 
@@ -61,7 +61,7 @@ class TrainCommand:
         """Train, and say where the best checkpoint is. Ends the process with 130 or 143 when interrupted."""
         out = Path(self.out)
         try:
-            run = Run(self.policy, self.env, self.data, self.optim, self.train)
+            run = completed(Run(self.policy, self.env, self.data, self.optim, self.train))
             if self.cluster is None:
                 result = start(run, out, self.resume, progress)
             else:

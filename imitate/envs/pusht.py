@@ -32,6 +32,7 @@ STATE = ArraySpec(
     units=("px", "px", "px", "px", "rad"),
     circular=(4,),
 )
+AGENT = STATE.part((0, 1))
 IMAGE = ArraySpec(shape=(IMAGE_PX, IMAGE_PX, 3), dtype="uint8")
 ACTION = ArraySpec(
     shape=(2,), names=("target_x", "target_y"), units=("px", "px"), low=(0.0, 0.0), high=(TABLE_PX, TABLE_PX)
@@ -60,9 +61,14 @@ ALIGNMENT = Alignment(
 
 @dataclass(frozen=True)
 class PushTConfig:
-    """`image` adds the top view `img` to the observation; an episode has at most `max_steps` steps."""
+    """What is observed, and for how long.
+
+    image: add the top view `img`. agent: add `agent_pos`, the fingertip alone, for policies that may not be
+    told where the block is. max_steps: of an episode, at most.
+    """
 
     image: bool = False
+    agent: bool = False
     max_steps: int = 300
 
     def __post_init__(self) -> None:
@@ -83,6 +89,7 @@ class PushT(Env):
     | state[2:4]   | px   | block x, y |
     | state[4]     | rad  | block angle, wrapped to [0, 2π) |
     | img          |      | (96, 96, 3) uint8 top view, only with `image` |
+    | agent_pos    | px   | fingertip x, y, only with `agent` |
 
     The action (2) is the position in px, 0 to 512, to which a PD controller moves the fingertip during the
     step. Positions carry no range, because the block can be squeezed through a wall.
@@ -112,12 +119,13 @@ class PushT(Env):
         self._suite._get_coverage = self._measure_coverage
         self._suite._setup()
         self._target = self._outline(self._suite.get_goal_pose_body(self._suite.goal_pose))
-        self._image = config.image
+        self._config = config
         self.max_steps = config.max_steps
         self.render_mode = "rgb_array"
-        self.data_spec = DataSpec(
-            {"state": STATE, "img": IMAGE} if config.image else {"state": STATE}, ACTION, RATE_HZ
-        )
+        offered = {"state": True, "img": config.image, "agent_pos": config.agent}
+        arrays = {"state": STATE, "img": IMAGE, "agent_pos": AGENT}
+        obs = {key: array for key, array in arrays.items() if offered[key]}
+        self.data_spec = DataSpec(obs, ACTION, RATE_HZ)
         self.observation_space, self.action_space = spaces_of(self.data_spec)
         self._steps = 0
         self._coverage = 0.0
@@ -174,10 +182,12 @@ class PushT(Env):
 
     def _observe(self) -> Obs:
         agent, block = self._suite.agent.position, self._suite.block
-        state = np.array([*agent, *block.position, block.angle % TWO_PI], np.float32)
-        if not (self._image and self.shows_images):
-            return {"state": state}
-        return {"state": state, "img": self._suite._render()}
+        obs = {"state": np.array([*agent, *block.position, block.angle % TWO_PI], np.float32)}
+        if self._config.agent:
+            obs["agent_pos"] = obs["state"][:2].copy()
+        if self._config.image and self.shows_images:
+            obs["img"] = self._suite._render()
+        return obs
 
     def render(self) -> np.ndarray:
         """The table from above (512, 512, 3) uint8, a cross where the last action pointed."""

@@ -1,15 +1,17 @@
 """From the settings of a run to its training: environment, data, policy, and the loop."""
 
+import dataclasses
 from pathlib import Path
 
 import torch
 
 from imitate.alignment import Alignment
-from imitate.checkpoint import LAST, load_policy
+from imitate.checkpoint import LAST, LoadedPolicy, load_policy
 from imitate.datasets.loader import prepare
 from imitate.env import EnvConfig
 from imitate.errors import ConfigError
-from imitate.policy import Policy, SelfTrainedPolicy, TaughtPolicy
+from imitate.parts import from_json
+from imitate.policy import CompletedConfig, Policy, SelfTrainedPolicy, TaughtPolicy
 from imitate.progress import SILENT, Progress
 from imitate.rollout import rollout
 from imitate.symmetry import Mirror
@@ -31,10 +33,11 @@ def start(
     Raises what imitate.training.loop.train raises, and ConfigError, DataError or SpecError before training
     where settings, data and environment do not fit together.
     """
+    run = completed(run)
     require_usable(out, run, resume)
     config = run.train
     expected, mirror, alignment = (None, None, None) if run.env is None else facts_of(run.env)
-    data = prepare(run.data, run.policy.horizons, expected, config.batch_size, config.seed, mirror, alignment)
+    data = prepare(run.data, run.policy.horizons, expected, config.batch_size, config.seed, mirror, alignment, progress)
     torch.manual_seed(config.seed)
     policy = run.policy.build(data.spec)
     policy.normalizer.fit(data.statistics)
@@ -63,14 +66,30 @@ def start(
     )
 
 
+def completed(run: Run) -> Run:
+    """`run` with what its policy's settings take over from those of its teacher.
+
+    Raises ConfigError where nobody is named, CheckpointError where the teacher cannot be read.
+    """
+    if not isinstance(run.policy, CompletedConfig):
+        return run
+    info = _loaded(run.policy.teacher).info
+    policy = run.policy.completed(from_json(info.policy, "policy"), info.spec)
+    return dataclasses.replace(run, policy=policy)
+
+
 def teacher_of(policy: TaughtPolicy) -> Policy:
     """The trained policy that `policy` is to learn from; raises ConfigError or CheckpointError."""
-    if policy.teacher is None:
+    return _loaded(policy.teacher).policy
+
+
+def _loaded(teacher: str | None) -> LoadedPolicy:
+    if teacher is None:
         raise ConfigError(
             "policy.teacher is null, but this policy learns from a trained one: add  policy.teacher=RUN, the "
             "folder of its run"
         )
-    return load_policy(policy.teacher).policy
+    return load_policy(teacher)
 
 
 def facts_of(env: EnvConfig) -> tuple[DataSpec, Mirror | None, Alignment | None]:

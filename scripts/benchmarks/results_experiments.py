@@ -11,8 +11,9 @@ from imitate.envs.metaworld import TASKS
 class Experiment:
     """One set of demonstrations, one way to train on it, and the ways to play what was trained.
 
-    recordings: a file of FOLDER, whose observations are `renamed`, or `collect`: the words that make the
-    demonstrations. train: further words of `imitate train`. rollouts: further words of `imitate rollout`, by
+    recordings: a file of FOLDER, whose observations are `renamed` (words of `imitate data rename`), or
+    `collect`: the words that make the demonstrations. teacher: the experiment whose policy of the same seed
+    teaches. train: further words of `imitate train`. rollouts: further words of `imitate rollout`, by
     name. lerobot: settings of baselines/lerobot_pusht.py, which then does all of it. group: of experiments
     whose mean is a result, too.
     """
@@ -21,7 +22,8 @@ class Experiment:
     train: tuple[str, ...]
     steps: int
     recordings: str = ""
-    renamed: str = ""
+    renamed: tuple[str, ...] = ()
+    teacher: str = ""
     collect: tuple[str, ...] = ()
     rollouts: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"": ()})
     episodes: int = 100
@@ -48,6 +50,20 @@ PUSHT = Experiment(
     },
     episodes=500,
 )
+# What people's recordings say of the block is a label here: it is not seen when acting.
+PUSHT_IMAGE = Experiment(
+    env=("env=pusht", "env.image=true", "env.agent=true"),
+    train=("policy=seeing", "policy.estimate=[state]", "train.batch_size=64"),
+    steps=4000,
+    recordings=PUSHT.recordings,
+    renamed=("parts={agent_pos: [state.0, state.1]}",),
+    teacher="pusht",
+    rollouts={
+        "5 calls, 16 samples": ("policy.acting.alternatives=16", "rollout.execution.action_steps=6"),
+        "5 calls": ("policy.acting.temperature=0.7", "rollout.execution.action_steps=6"),
+    },
+    episodes=500,
+)
 # As long as PUSHT takes on one idle core. The widths are Diffusion Policy's, and a quarter of them; LeRobot's
 # own are twice as wide, and would get fewer steps yet.
 LEROBOT = {"minutes": 21, "batch_size": 64, "calls": 10, "batch": 50}
@@ -63,7 +79,7 @@ DOOR = Experiment(
     train=("policy=diffusion",),
     steps=4000,
     recordings="adroit_door/door_human.npz",
-    renamed="{obs: observation}",
+    renamed=("observations={obs: observation}",),
 )
 LIFT = Experiment(
     env=("env=robosuite", "env.task=Lift"),
@@ -92,6 +108,7 @@ def metaworld(task: str, count: int) -> Experiment:
 
 EXPERIMENTS = {
     "pusht": PUSHT,
+    "pusht-image": PUSHT_IMAGE,
     **PUSHT_LEROBOT,
     "adroit_door": DOOR,
     **{f"adroit_door-{name}": of(name, DOOR) for name in ("bc", "robomimic_bc", "robomimic_bc_rnn")},

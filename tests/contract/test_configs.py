@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from small_policies import complete
 
 from imitate.config import CONFIG_MODULE, compose, options, verbs
 from imitate.errors import ConfigError, MissingExtraError
@@ -19,6 +20,7 @@ FOLDER = Path(str(resources.files(CONFIG_MODULE)))
 GROUPS = sorted(p.name for p in FOLDER.iterdir() if p.is_dir() and not p.name.startswith("_"))
 PARTS = [(group, option) for group in GROUPS for option in options(group)]
 SPEC = DataSpec({"state": ArraySpec((3,))}, ArraySpec((2,)))
+BESIDE = DataSpec({"state": ArraySpec((3,)), "more": ArraySpec((2,))}, SPEC.action)
 
 
 def groups_of(verb: str) -> set[str]:
@@ -93,7 +95,7 @@ def test_an_environment_builds_and_says_what_it_observes(option: str) -> None:
 @pytest.mark.parametrize("option", options("policy"))
 def test_a_policy_builds_at_its_full_size(option: str) -> None:
     try:
-        policy = composed("train", f"policy={option}").policy.build(SPEC)
+        policy = complete(composed("train", f"policy={option}").policy, SPEC).build(BESIDE)
     except MissingExtraError as error:
         pytest.skip(str(error))
     assert next(policy.parameters()).isfinite().all()

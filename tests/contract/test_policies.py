@@ -13,6 +13,7 @@ from small_policies import (
     LOW,
     RICH,
     SPEC,
+    complete,
     make_batch,
     pictures_and_clouds,
     row,
@@ -28,6 +29,7 @@ from imitate.policies.consistency import ConsistencyConfig
 from imitate.policies.nets.images import ImageEncoder
 from imitate.policies.nets.points import PointNet, PointsConfig
 from imitate.policies.robomimic_algorithm import RobomimicConfig
+from imitate.policies.seeing import SeeingConfig
 from imitate.policy import Policy, PolicyConfig, SelfTrainedPolicy, TaughtPolicy
 from imitate.types import Batch, DataSpec
 
@@ -83,6 +85,7 @@ def test_yaml_lists_every_field_and_survives_json(full_config: PolicyConfig) -> 
 
 
 def test_builds_at_full_size(full_config: PolicyConfig) -> None:
+    full_config = complete(full_config)
     built = built_here(full_config)
     assert built.horizons == full_config.horizons
     assert all(parameter.dtype == torch.float32 for parameter in built.parameters())
@@ -215,13 +218,16 @@ def test_images_and_points_are_read(config: PolicyConfig) -> None:
     batch = make_batch(config, rows)
     batch.obs |= pictures_and_clouds(config, rows)
     if isinstance(policy, TaughtPolicy):
-        teacher = config.diffusion().build(spec)  # type: ignore[attr-defined]
-        teacher.normalizer.fit({**statistics(), "cloud": CLOUD})
-        train(teacher, batch, 3, torch.optim.AdamW(teacher.parameters(), lr=3e-3))
+        if isinstance(config, SeeingConfig):
+            teacher = teacher_for(config)
+        else:
+            teacher = config.diffusion().build(spec)  # type: ignore[attr-defined]
+            teacher.normalizer.fit({**statistics(), "cloud": CLOUD})
+            train(teacher, batch, 3, torch.optim.AdamW(teacher.parameters(), lr=3e-3))
         policy.learn_from(teacher)
     policy.prepare([batch])
     train(policy, batch, 6, torch.optim.AdamW(policy.parameters(), lr=3e-3))
-    if isinstance(policy, TaughtPolicy):
+    if isinstance(config, ConsistencyConfig):
         # Its eyes are its teacher's, which it does not change.
         policy.eval()
         before = policy.predict(batch.obs, seeded(0)).values

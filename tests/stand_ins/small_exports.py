@@ -28,6 +28,7 @@ def short(config: Any) -> Any:
         f.name: short(getattr(config, f.name))
         for f in dataclasses.fields(config)
         if dataclasses.is_dataclass(getattr(config, f.name))
+        and not isinstance(getattr(config, f.name), DataSpec)
     }
     return dataclasses.replace(config, **nested, **SHORT.get(type(config).__name__, {}))
 

@@ -11,7 +11,9 @@ import torch
 
 from imitate.normalize import ArrayStatistics
 from imitate.policies.consistency import ConsistencyConfig
+from imitate.policies.diffusion import DiffusionConfig
 from imitate.policies.robomimic_algorithm import RobomimicConfig
+from imitate.policies.seeing import SeeingConfig
 from imitate.policy import Policy, PolicyConfig, SelfTrainedPolicy
 from imitate.types import ArraySpec, Batch, DataSpec, Outcome
 
@@ -38,17 +40,28 @@ SMALL: dict[str, dict[str, Any]] = {
     "CausalTransformerConfig": {"width": 32, "layers": 2, "heads": 2},
     "ActConfig": {"width": 32, "heads": 2, "feedforward": 64, "encoder_layers": 1, "latent_size": 4},
     "ModeTransformerConfig": {"width": 32, "layers": 2, "heads": 2},
+    "SeeingConfig": {"width": 64},
 }
+
+
+def complete(config: Any, spec: DataSpec = SPEC) -> Any:
+    """The config with what training would fill in, of a diffusion policy over `spec`."""
+    if not isinstance(config, SeeingConfig) or config.acting is not None:
+        return config
+    estimate = config.estimate or (list(spec.obs)[-1],)
+    return dataclasses.replace(config, estimate=tuple(estimate)).completed(DiffusionConfig(), spec)
 
 
 def shrunk(config: Any) -> Any:
     """The config with each known network made small."""
+    config = complete(config)
     if isinstance(config, RobomimicConfig):
         return small_robomimic.small(config)
     nested = {
         f.name: shrunk(getattr(config, f.name))
         for f in dataclasses.fields(config)
         if dataclasses.is_dataclass(getattr(config, f.name))
+        and not isinstance(getattr(config, f.name), DataSpec)
     }
     return dataclasses.replace(config, **nested, **SMALL.get(type(config).__name__, {}))
 
@@ -61,11 +74,17 @@ RICH = {
 CLOUD = ArrayStatistics(np.full(15, -1.0), np.ones(15), np.zeros(15), np.full(15, 0.5))
 
 
-@functools.cache
-def teacher_for(config: ConsistencyConfig) -> Policy:
+def teacher_for(config: ConsistencyConfig | SeeingConfig) -> Policy:
     """A diffusion policy that has learnt a little."""
+    acting = config.diffusion() if isinstance(config, ConsistencyConfig) else config.known()[0]
+    assert isinstance(acting, DiffusionConfig)
+    return _teacher(acting)
+
+
+@functools.cache
+def _teacher(config: DiffusionConfig) -> Policy:
     torch.manual_seed(1)
-    teacher = config.diffusion().build(SPEC)
+    teacher = config.build(SPEC)
     teacher.normalizer.fit(statistics())
     train(teacher, make_batch(config, 16), 100, torch.optim.AdamW(teacher.parameters(), lr=3e-3))
     return teacher

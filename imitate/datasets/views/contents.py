@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from imitate.datasets import timing
@@ -38,11 +38,15 @@ class Piece:
 
 @dataclass(frozen=True)
 class Contents:
-    """All episodes of a view. `names`: of each observation the name that the sources know it by."""
+    """All episodes of a view. `names`: of each observation the name that the sources know it by.
+
+    columns: of an observation that is part of theirs, which elements it is.
+    """
 
     spec: DataSpec
     pieces: tuple[Piece, ...]
     names: Mapping[str, str]
+    columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, source: EpisodeStore, number: int = 0) -> "Contents":

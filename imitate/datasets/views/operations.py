@@ -130,7 +130,8 @@ class Rename:
     """Call things differently; no number is changed, not by other units either.
 
     observations, ids: {old: new}. elements, units: {array: one text per element}; the action is "action".
-    rate_hz: the control rate, where what was recorded does not say it, or wrongly.
+    rate_hz: the control rate, where what was recorded does not say it, or wrongly. parts: {new observation:
+    elements of another one, which stays}, each as "observation.element", or its number where it has no name.
     """
 
     observations: Mapping[str, str] = field(default_factory=dict)
@@ -138,9 +139,10 @@ class Rename:
     elements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rate_hz: float | None = None
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def apply(self, contents: Contents) -> Contents:
-        """Rename observations first, so that elements and units go by the new names."""
+        """Rename observations first, so that elements, units and then parts go by the new names."""
         if self.rate_hz is not None and not 0 < self.rate_hz < math.inf:
             raise ConfigError(f"rename: rate_hz is {self.rate_hz:g}, expected a rate above 0")
         require_ids(self.ids, contents.records, "rename")
@@ -148,6 +150,8 @@ class Rename:
         spec = _described(_described(renamed.spec, "names", self.elements), "units", self.units)
         spec = dataclasses.replace(spec, rate_hz=spec.rate_hz if self.rate_hz is None else self.rate_hz)
         renamed = dataclasses.replace(renamed, spec=spec)
+        for name, elements in self.parts.items():
+            renamed = _with_part(renamed, name, elements)
         if not self.ids:
             return renamed
         renamed = renamed.changed(lambda p: p.known_as(id=self.ids.get(p.record.id, p.record.id)))
@@ -158,16 +162,60 @@ class Rename:
         for old, new in self.observations.items():
             if old not in contents.spec.obs:
                 raise ConfigError(f"rename: there is no observation {old!r}{nearest(old, contents.spec.obs)}")
-            if new == ACTION or not NAME.fullmatch(new):
-                raise ConfigError(f"rename: {new!r} cannot name an observation: use letters, digits, _ - .")
+            _require_name(new)
         names = {self.observations.get(key, key): theirs for key, theirs in contents.names.items()}
         if len(names) < len(contents.names):
             raise ConfigError(f"rename: two observations would be called the same ({sorted(names)})")
         obs = {self.observations.get(key, key): array for key, array in contents.spec.obs.items()}
-        spec = dataclasses.replace(contents.spec, obs=obs)
-        # A digest covers the names of the arrays.
-        pieces = tuple(piece.known_as(digest="") for piece in contents.pieces)
-        return Contents(spec, pieces, names)
+        columns = {self.observations.get(key, key): found for key, found in contents.columns.items()}
+        return _with_arrays(contents, obs, names, columns)
+
+
+def _require_name(name: str) -> None:
+    if name == ACTION or not NAME.fullmatch(name):
+        raise ConfigError(f"rename: {name!r} cannot name an observation: use letters, digits, _ - .")
+
+
+def _with_arrays(
+    contents: Contents,
+    obs: Mapping[str, ArraySpec],
+    names: Mapping[str, str],
+    columns: Mapping[str, tuple[int, ...]],
+) -> Contents:
+    """The same episodes with other observations."""
+    # A digest covers the names of the arrays.
+    pieces = tuple(piece.known_as(digest="") for piece in contents.pieces)
+    return Contents(dataclasses.replace(contents.spec, obs=obs), pieces, names, columns)
+
+
+def _with_part(contents: Contents, name: str, elements: tuple[str, ...]) -> Contents:
+    """`contents` with the further observation `name`, made of `elements` of one that is there."""
+    _require_name(name)
+    if name in contents.spec.obs:
+        raise ConfigError(f"rename: parts names {name!r}, but there is an observation of this name")
+    places = {
+        f"{key}.{element}": (key, index)
+        for key, array in contents.spec.obs.items()
+        if len(array.shape) == 1
+        for index, element in enumerate(array.names or map(str, range(array.size)))
+    }
+    for element in elements:
+        if element not in places:
+            raise ConfigError(
+                f"rename: parts.{name}: there is no element {element!r}{nearest(element, places)}"
+            )
+    sources = {places[element][0] for element in elements}
+    if len(sources) != 1:
+        raise ConfigError(f"rename: parts.{name} is {list(elements)}, expected elements of one observation")
+    source, chosen = sources.pop(), tuple(places[element][1] for element in elements)
+    theirs = contents.columns.get(source)
+    columns = chosen if theirs is None else tuple(theirs[index] for index in chosen)
+    return _with_arrays(
+        contents,
+        {**contents.spec.obs, name: contents.spec.obs[source].part(chosen)},
+        {**contents.names, name: contents.names[source]},
+        {**contents.columns, name: columns},
+    )
 
 
 def _kept(contents: Contents, keep: list[bool]) -> Contents:

@@ -27,15 +27,20 @@ class PiecewiseStore(EpisodeStore):
         names: Sequence[Mapping[str, str]],
         *,
         action: Sequence[np.ndarray | None] | None = None,
+        columns: Mapping[str, Sequence[int]] | None = None,
         source: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        """`names`: of each source, how it calls our observations; `action`: the elements taken of its own."""
+        """`names`: of each source, how it calls our observations; `action`: the elements taken of its own.
+
+        columns: of our observations that are part of theirs, the elements taken.
+        """
         lengths = np.array([piece.record.steps for piece in pieces], np.int64)
         records = [piece.record for piece in pieces]
         super().__init__(path, spec, np.cumsum(lengths), records, source=source, metadata=metadata)
         self.sources, self.pieces, self.names = tuple(sources), tuple(pieces), tuple(names)
         self.action_elements = tuple(action or [None] * len(sources))
+        self.columns = {key: np.array(found) for key, found in (columns or {}).items()}
         self._runs = _runs(sources, pieces, lengths)
 
     def array(self, name: str) -> StoredArray:
@@ -44,7 +49,7 @@ class PiecewiseStore(EpisodeStore):
             raise DataError(f"{self.path}: there is no array {name!r}; there are {', '.join(self.keys)}")
         theirs = [{**names, ACTION: ACTION}[name] for names in self.names]
         arrays = [source.array(key) for source, key in zip(self.sources, theirs, strict=True)]
-        columns = self.action_elements if name == ACTION else None
+        columns = self.action_elements if name == ACTION else [self.columns.get(name)] * len(arrays)
         return PiecewiseArray(arrays, self._runs, self._array_spec(name), f"{self.path}: {name}", columns)
 
     def encoded(self, index: int) -> dict[str, list[bytes]]:

@@ -31,6 +31,7 @@ class View(PiecewiseStore):
             sources,
             contents.pieces,
             [contents.names] * len(sources),
+            columns=contents.columns,
             source=" + ".join(dict.fromkeys(s.source for s in sources if s.source)),
             metadata=_shared_metadata(sources) | {VIEW: to_plain(file, path.parent)},
         )

@@ -1,10 +1,10 @@
-"""What policies see in a camera image: a ResNet-18 with spatial softmax, or a vision transformer.
+"""What policies see in a camera image: a ResNet-18 or a small network with spatial softmax, or a ViT.
 
 As Diffusion Policy does (Chi et al., arXiv 2303.04137): one network per camera, group instead of batch
 normalisation, which an average of weights needs, and a crop that is random in training and central when
 acting. Spatial softmax (Finn et al., arXiv 1509.06113; as in robomimic) turns each of `keypoints` heat maps
 into the place it looks at. With `film` a goal scales and shifts the features inside (Perez et al., arXiv
-1709.07871). The networks are torchvision's, and so are the names of weights in a file that is given.
+1709.07871). The large networks are torchvision's, and so are the names of weights in a file that is given.
 
 Shapes: N images, H height, W width, C channels, G goal features.
 """
@@ -19,10 +19,11 @@ from torch.nn import functional as F
 from imitate.errors import ConfigError, SpecError, nearest
 from imitate.policies.nets.augmentation import central_crop, jitter, random_crop, visible
 from imitate.policies.nets.image_weights import read_weights
+from imitate.policies.nets.keypoint_network import CHANNELS, KeypointNetwork, spatial_softmax
 from imitate.policies.nets.torchvision_import import import_torchvision
 from imitate.types import ArraySpec
 
-Network = Literal["resnet18", "vit_tiny", "vit_b_16"]
+Network = Literal["resnet18", "vit_tiny", "vit_b_16", "small"]
 Norm = Literal["group", "frozen_batch"]
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -41,7 +42,8 @@ VIT = {
 class ImageConfig:
     """How camera images become features; every camera has a network of its own.
 
-    network: resnet18, vit_tiny (96 px, 2 M weights) or vit_b_16 (224 px, 86 M weights).
+    network: resnet18, vit_tiny (96 px, 2 M weights), vit_b_16 (224 px, 86 M weights), or small (0.1 M
+        weights), which learns on a CPU and needs no torchvision.
     resize: [height, width] in px of what the network is to work on, before the crop; null leaves images as
         they are.
     crop: share of either side that is cut out, at a random place in training and in the middle when acting;
@@ -52,7 +54,7 @@ class ImageConfig:
         which see a gripper that looks different elsewhere (Kim et al., arXiv 2307.05959).
     mask: that part: top, left, bottom and right edge as shares of height and width.
     norm: of resnet18; frozen_batch keeps the statistics of given weights and needs them.
-    keypoints: heat maps of resnet18, each of which gives the place it looks at.
+    keypoints: heat maps of resnet18 and small, each of which gives the place it looks at.
     features: how many numbers a policy gets per image.
     film: let the goal scale and shift the features inside; policy.observation.goal must name one.
     weights: a .safetensors file with torchvision's names for the network's weights; empty starts from
@@ -99,6 +101,11 @@ class ImageConfig:
                 f"policy.observation.image.resize is {list(self.resize)}, expected [height, width] of 16 "
                 "or more"
             )
+        if self.network == "small" and self.weights:
+            raise ConfigError(
+                "policy.observation.image.weights names a file, but policy.observation.image.network is "
+                "small, for which nobody has any: leave it empty, or choose resnet18"
+            )
         if self.norm == "frozen_batch" and not (self.weights and self.network == "resnet18"):
             raise ConfigError(
                 "policy.observation.image.norm is frozen_batch, which takes its statistics from "
@@ -137,9 +144,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, config: ImageConfig, goal_size: int, shown: Tensor | None = None) -> None:
         super().__init__()
         self.config = config
-        torchvision = import_torchvision("images")
-        made = ResNet if config.network == "resnet18" else VisionTransformer
-        self.network = made(torchvision, config, goal_size)
+        self.network = _network(config, goal_size)
         self.out = nn.Linear(self.network.size, config.features)
         for name, value in (("mean", MEAN), ("std", STD)):
             self.register_buffer(name, torch.tensor(value)[:, None, None], persistent=False)
@@ -148,6 +153,7 @@ class ImageEncoder(nn.Module):
     def load_weights(self) -> None:
         """Take over the weights of the file that is named, if any; raises ConfigError if they do not fit."""
         if self.config.weights:
+            assert not isinstance(self.network, KeypointNetwork)
             read_weights(self.config.weights, self.network.body, "policy.observation.image.weights")
 
     def forward(self, image: Tensor, goal: Tensor, frames: int = 1) -> Tensor:
@@ -166,6 +172,14 @@ class ImageEncoder(nn.Module):
             return central_crop(x, size)
         x = random_crop(x, size, frames)
         return jitter(x, self.config.jitter, frames) if self.config.jitter else x
+
+
+def _network(config: ImageConfig, goal_size: int) -> "ResNet | VisionTransformer | KeypointNetwork":
+    if config.network == "small":
+        film = Film(goal_size, CHANNELS[-1]) if goal_size else None
+        return KeypointNetwork(config.keypoints, film)
+    made = ResNet if config.network == "resnet18" else VisionTransformer
+    return made(import_torchvision("images"), config, goal_size)
 
 
 class ResNet(nn.Module):
@@ -230,12 +244,3 @@ class Film(nn.Module):
         """(1 + scale) · x + shift."""
         scale, shift = self.modulation(goal)[:, :, None, None].chunk(2, dim=1)
         return x * (1 + scale) + shift
-
-
-def spatial_softmax(heat: Tensor) -> Tensor:
-    """The expected place (N, 2C) under the softmax of each heat map (N, C, H, W); edges are at -1 and 1."""
-    height, width = heat.shape[2:]
-    share = heat.flatten(2).softmax(dim=-1).unflatten(-1, (height, width))
-    x = (share.sum(dim=2) * torch.linspace(-1, 1, width, device=heat.device)).sum(dim=-1)
-    y = (share.sum(dim=3) * torch.linspace(-1, 1, height, device=heat.device)).sum(dim=-1)
-    return torch.cat([x, y], dim=1)
