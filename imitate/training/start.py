@@ -37,7 +37,7 @@ def start(
     require_usable(out, run, resume)
     config = run.train
     expected, mirror, alignment = (None, None, None) if run.env is None else facts_of(run.env)
-    data = prepare(run.data, run.policy.horizons, expected, config.batch_size, config.seed, mirror, alignment, progress)
+    data = prepare(run.data, run.policy.horizons, expected, config.batch_size, config.seed, mirror, alignment)
     torch.manual_seed(config.seed)
     policy = run.policy.build(data.spec)
     policy.normalizer.fit(data.statistics)
