@@ -47,6 +47,31 @@ def test_minmax_reaches_exactly_from_minus_one_to_one(values: np.ndarray) -> Non
     assert np.allclose(scaled.min(0), -1, atol=1e-3) and np.allclose(scaled.max(0), 1, atol=1e-3)
 
 
+@given(arrays(np.float32, (3, 2, 5), elements=st.floats(-100, 100, width=32)), st.sampled_from(MODES))
+def test_states_and_back_are_the_same_states(values: np.ndarray, mode: Mode) -> None:
+    """Angles come back in [0, 2π], and the last element has the shape of its observation."""
+    obs = {"pose": ArraySpec((4,), circular=(1, 3)), "pair.of": ArraySpec((1, 1))}
+    encoder = StateEncoder(obs, mode)
+    raw = {"pose": values[..., :4], "pair.of": values[..., 4:, None]}
+    encoder.fit({key: statistics(each.reshape(6, -1)) for key, each in raw.items()})
+    back = encoder.inverse(encoder({key: torch.from_numpy(each) for key, each in raw.items()}))
+    assert all(tuple(each.shape) == raw[key].shape for key, each in back.items())
+    size = np.maximum(1.0, np.abs(values).max())
+    assert np.allclose(back["pair.of"], raw["pair.of"], atol=1e-5 * size)
+    assert np.allclose(back["pose"][..., [0, 2]], raw["pose"][..., [0, 2]], atol=1e-5 * size)
+    angles = back["pose"][..., [1, 3]].numpy().astype(float)
+    assert angles.min() >= 0 and angles.max() <= 2 * math.pi + 1e-6
+    apart = (angles - raw["pose"][..., [1, 3]] + math.pi) % (2 * math.pi) - math.pi
+    assert np.abs(apart).max() < 1e-4
+
+
+def test_the_direction_of_sine_and_cosine_counts_not_their_length() -> None:
+    encoder = StateEncoder({"turn": ArraySpec((1,), circular=(0,))})
+    said = torch.tensor([[0.2, 0.0], [0.0, -3.0], [-0.1, 0.1]])
+    expected = torch.tensor([[0.5], [1.0], [1.75]]) * math.pi
+    torch.testing.assert_close(encoder.inverse(said)["turn"], expected)
+
+
 def test_gaussian_gives_mean_zero_and_deviation_one() -> None:
     values = np.random.default_rng(0).normal([3.0, -50.0], [0.1, 20.0], (5000, 2)).astype(np.float32)
     scaled = fitted(values, "gaussian")(torch.from_numpy(values)).numpy()

@@ -116,6 +116,13 @@ def test_more_observations_than_expected_are_fine() -> None:
     require_match(with_obs("extra", ArraySpec((1,))), SPEC, "file")
 
 
+def test_a_part_of_an_array_keeps_what_is_known_of_its_elements() -> None:
+    whole = ArraySpec((3,), names=("a", "b", "c"), units=("m", "m", "rad"), low=(0, 1, 2), circular=(2,))
+    part = whole.part((2, 0))
+    assert part == ArraySpec((2,), names=("c", "a"), units=("rad", "m"), low=(2, 0), circular=(0,))
+    assert ArraySpec((3,)).part((1,)) == ArraySpec((1,))
+
+
 def test_select_keeps_order_and_names_an_absent_key() -> None:
     assert list(SPEC.select(["camera", "arm/angle"]).obs) == ["camera", "arm/angle"]
     with pytest.raises(SpecError, match="'velocity' is not there"):

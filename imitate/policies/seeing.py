@@ -131,6 +131,11 @@ class Seeing(ObservingPolicy, TaughtPolicy):
         self.estimated = StateEncoder(hidden)
         self._same = _found_again(hidden, seen)
         self.register_buffer("learnt", self._is_learnt(), persistent=False)
+        if not self.learnt.any():
+            raise ConfigError(
+                f"policy.estimate names {', '.join(hidden)}, every element of which another observation has "
+                "under the same name: nothing is left to estimate"
+            )
         sizes = [self.observation.size, *[config.width] * config.layers]
         layers = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in itertools.pairwise(sizes)]
         self.head = nn.Sequential(*layers, nn.Linear(config.width, self.estimated.size))

@@ -168,9 +168,43 @@ def test_renaming_changes_no_number(make_store: Make, spec: DataSpec, tmp_path: 
     )
 
 
+def test_a_part_repeats_elements_and_a_part_of_a_part_and_a_new_name_do_too(
+    make_store: Make, spec: DataSpec, tmp_path: Path
+) -> None:
+    store = make_store(2)
+    first, _, third = (f"state.{name}" for name in spec.obs["state"].names)
+    part = derive(store, [Rename(parts={"some": (third, first)})], tmp_path / "a.view.json")
+    state = store.array("state")[:]
+    assert np.array_equal(part.array("some")[:], state[:, [2, 0]])
+    assert np.array_equal(part.array("some")[np.array([3, 1])], state[[3, 1]][:, [2, 0]])
+    assert np.array_equal(part.array("state")[:], state), "what it is part of stays"
+    assert part.spec.obs["some"] == spec.obs["state"].part((2, 0))
+    again = Rename(observations={"some": "few", "state": "pose"}, parts={"one": (f"few.{first[6:]}",)})
+    view = derive(part, [again], tmp_path / "b.view.json")
+    assert np.array_equal(view.array("one")[:], state[:, [0]])
+    assert np.array_equal(open_store(view.path).array("few")[:], state[:, [2, 0]])
+    assert np.array_equal(
+        derive(view, [Trim(start=1)], tmp_path / "c.view.json").episode(1).obs["one"],
+        store.episode(1).obs["state"][1:, :1],
+    )
+
+
+def test_elements_without_names_go_by_their_numbers(tmp_path: Path) -> None:
+    nameless = DataSpec({"state": ArraySpec((3,))}, ArraySpec((1,)))
+    with DemoStore.create(tmp_path / "demos.zarr", nameless) as store:
+        state = np.arange(12, dtype=np.float32).reshape(4, 3)
+        store.append(Episode("e", {"state": state}, np.zeros((4, 1), np.float32)))
+    view = derive(store, [Rename(parts={"ends": ("state.0", "state.2")})], tmp_path / "a.view.json")
+    assert np.array_equal(view.array("ends")[:], state[:, [0, 2]])
+
+
 @pytest.mark.parametrize(
     ("operation", "message"),
     [
+        (Rename(parts={"state": ("state.x",)}), "there is an observation of this name"),
+        (Rename(parts={"../x": ("state.x",)}), "cannot name an observation"),
+        (Rename(parts={"new": ("stat.x",)}), r"parts\.new: there is no element 'stat\.x'"),
+        (Rename(parts={"new": ()}), r"parts\.new is \[\], expected elements of one observation"),
         (Rename(observations={"stat": "pose"}), "no observation 'stat' .did you mean 'state'"),
         (Rename(observations={"state": "camera"}), "called the same"),
         (Rename(observations={"state": "action"}), "cannot name an observation"),

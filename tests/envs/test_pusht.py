@@ -151,6 +151,16 @@ def test_the_picture_is_that_of_the_recordings() -> None:
         assert (difference > 16).mean() < 0.01
 
 
+def test_the_fingertip_alone_is_observed_where_asked_for() -> None:
+    env = PushTConfig(agent=True).build()
+    assert env.data_spec.obs["agent_pos"].names == ("agent_x", "agent_y")
+    obs, _ = env.reset(seed=3)
+    for _ in range(3):
+        assert list(obs) == ["state", "agent_pos"]
+        assert np.array_equal(obs["agent_pos"], obs["state"][:2])
+        obs, *_ = env.step(np.array([200.0, 300.0]))
+
+
 def test_a_block_on_its_outline_is_a_success_that_lasts(env: PushT) -> None:
     env.restore([100, 100, 256, 256, np.pi / 4])
     _, reward, terminated, truncated, info = env.step(np.array([100.0, 100.0]))

@@ -17,7 +17,10 @@ from line_env import SPEC, LineConfig, LineEnv
 
 from imitate.checkpoint import BEST, LAST, load_policy, read
 from imitate.datasets.loader import DataConfig, WindowLoader, prepare
+from imitate.datasets.opening import open_store
 from imitate.datasets.store import DemoStore
+from imitate.datasets.views.making import derive
+from imitate.datasets.views.operations import Rename
 from imitate.errors import CheckpointError, ConfigError, DataError, EnvError, SpecError, TrainingError
 from imitate.policies.bc import BehaviourCloningConfig
 from imitate.policies.consistency import ConsistencyConfig
@@ -26,6 +29,7 @@ from imitate.policies.nets.causal_transformer import CausalTransformerConfig
 from imitate.policies.nets.chunk_decoder import ChunkDecoderConfig
 from imitate.policies.nets.film_mlp import FilmMlpConfig
 from imitate.policies.nets.residual_vq import ResidualVqConfig
+from imitate.policies.seeing import Seeing, SeeingConfig
 from imitate.policies.truncated import TruncatedConfig
 from imitate.policies.vq_bet import VqBetConfig
 from imitate.policy import Horizons, PolicyConfig, TaughtPolicy
@@ -201,6 +205,29 @@ def test_a_student_without_a_teacher_is_refused(demos: Path, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=r"policy\.teacher is null, .* add  policy\.teacher=RUN"):
         start(student_of(demos, None), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_policy_that_estimates_takes_over_its_teachers_settings_and_goes_on(
+    demos: Path, tmp_path: Path
+) -> None:
+    acting = DiffusionConfig(Horizons(2, 4, 2), denoiser=TINY)
+    start(dataclasses.replace(run_of(demos, max_steps=4), policy=acting), tmp_path / "teacher")
+    config = SeeingConfig(str(tmp_path / "teacher"), ("velocity",), width=8)
+    view = tmp_path / "beside.view.json"
+    with open_store(demos) as store:
+        derive(store, [Rename(parts={"again": ("velocity.dx",)})], view)
+    run = dataclasses.replace(run_of(view, max_steps=4), policy=config)
+    run = dataclasses.replace(run, data=dataclasses.replace(run.data, obs=(*SPEC.obs, "again")))
+    start(run, tmp_path / "run")
+    loaded = load_policy(tmp_path / "run")
+    assert isinstance(loaded.policy, Seeing) and loaded.policy.config.acting == acting
+    assert list(loaded.info.spec.obs) == ["position", "again"]
+    with pytest.raises(ConfigError, match="already holds a run"):
+        start(run, tmp_path / "run")
+    start(run, tmp_path / "run", resume=True)
+    nobody = dataclasses.replace(config, teacher=None)
+    with pytest.raises(ConfigError, match=r"policy\.teacher is null"):
+        start(dataclasses.replace(run, policy=nobody), tmp_path / "other")
 
 
 @dataclass(frozen=True)
