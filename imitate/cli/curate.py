@@ -82,7 +82,7 @@ class CurateCommand:
 
     def run(self, progress: Progress) -> Outcome:
         """Write the file that was asked for, and say what is in it."""
-        with open_store(self.data.path) as store:
+        with open_store(self.data.path, progress) as store:
             if self.judge is not None:
                 return self._judge(store, self.judge, progress)
             return self._next(store, progress) if self.next else self._choose(store, progress)
@@ -90,7 +90,7 @@ class CurateCommand:
     def _choose(self, store: EpisodeStore, progress: Progress) -> Outcome:
         experience = Experience(self.checkpoint, self.rollouts)
         entries = self._entries(store, experience, progress)
-        made_by = {"method": self.method, "keep": self.keep, "seed": self.seed, "data": str(store.path)}
+        made_by = {"method": self.method, "keep": self.keep, "seed": self.seed, "data": store.address}
         made_by |= {"images": self.images}
         made_by |= {key: value for key, value in asdict(experience).items() if value is not None}
         write_keep_list(Path(self.out), entries, store.content_hash(), made_by)
@@ -103,7 +103,7 @@ class CurateCommand:
         lines += [f"  and {len(reasons) - SHOWN} more"] if len(reasons) > SHOWN else []
         lines += [
             f"written  {self.out}",
-            f"next     imitate train … data.path={store.path} data.keep={self.out}",
+            f"next     imitate train … data.path={store.address} data.keep={self.out}",
         ]
         said = {"out": self.out, "kept": kept, "episodes": len(entries), "steps_cut": steps}
         return Outcome(said, lines)
@@ -112,7 +112,7 @@ class CurateCommand:
         self, store: EpisodeStore, experience: Experience, progress: Progress
     ) -> list[dict[str, Any]]:
         require_method(self.method, self.keep)
-        experience.require(self.method, str(store.path))
+        experience.require(self.method, store.address)
         needs = self.method in NEEDS
         if needs:
             # Measuring may take minutes, after which nobody wants to hear of a mistake.
@@ -135,7 +135,7 @@ class CurateCommand:
 
     def _judge(self, store: EpisodeStore, path: str, progress: Progress) -> Outcome:
         said = []
-        with open_store(path) as new:
+        with open_store(path, progress) as new:
             coach = Coach.fit(store.episodes(), store.spec, self.seed)
             unfit = len(store) - len(coach.ids)
             if unfit:
@@ -146,7 +146,7 @@ class CurateCommand:
                 for episode in new.episodes():
                     said.append({"id": episode.id, **asdict(coach.score(episode))})
                     bar.advance()
-        _write(self.out, {"episodes": said, "judged_by": str(store.path)})
+        _write(self.out, {"episodes": said, "judged_by": store.address})
         accepted = sum(one["is_accepted"] for one in said)
         lines = [
             f"accepted {accepted} of {len(said)}",
@@ -158,7 +158,7 @@ class CurateCommand:
 def _suggestions(store: EpisodeStore, measured: Measurement) -> Sequence[Suggestion]:
     frames = measured.frames
     if frames is None or set(measured.arrays) == {ACTION}:
-        raise DataError(f"{store.path} holds too little to compare: at least three episodes with states")
+        raise DataError(f"{store.address} holds too little to compare: at least three episodes with states")
     chosen = measured.compared
     rows = np.concatenate([np.arange(r.start, r.stop) for r in map(measured.slice_of, chosen)])
     obs = {key: values[rows] for key, values in measured.arrays.items() if key != ACTION}

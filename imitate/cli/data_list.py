@@ -35,10 +35,10 @@ class DataListCommand:
 
     def run(self, progress: Progress) -> Outcome:
         """Open the store and list what it holds."""
-        with open_store(self.data.path) as store:
+        with open_store(self.data.path, progress) as store:
             records = [store.record(index) for index in range(len(store))]
             said: dict[str, Any] = {
-                "path": str(store.path),
+                "path": store.address,
                 "steps": store.steps,
                 "hash": store.content_hash(),
                 "episodes": [_facts(record, store) for record in records],

@@ -34,6 +34,7 @@ from imitate.datasets.formats import Foreign, ReadOptions
 from imitate.datasets.importing import read_foreign
 from imitate.datasets.loader import DataConfig
 from imitate.datasets.opening import here, require_exists
+from imitate.datasets.remote import address
 from imitate.errors import ConfigError
 from imitate.inspection.facts import outcomes
 from imitate.inspection.gallery import Gallery
@@ -67,7 +68,7 @@ class InspectCommand:
             require_page(out)
         if self.viewer:
             require_viewer(self.viewer)
-        path = here(self.data.path)
+        path = here(self.data.path, progress)
         require_exists(path)
         if self.topics is None and is_recording(path):
             return self._topics(path, out)
@@ -87,7 +88,7 @@ class InspectCommand:
                 visits.append(gallery.add)
             if self.viewer:
                 visits.append(stack.enter_context(RerunLog(foreign.spec, path.name, self.viewer)).add)
-            found = survey(foreign, path, title, self.episodes, progress, visits)
+            found = survey(foreign, address(self.data.path), title, self.episodes, progress, visits)
             if out and gallery:
                 write_whole(out, inspection_page(found, gallery, out))
         return self._outcome(found)
@@ -130,7 +131,7 @@ def _verify(foreign: Foreign, progress: Progress) -> None:
 def _json(found: Survey) -> dict[str, Any]:
     steps = [record.steps for record in found.records.values()]
     return {
-        "path": str(found.path),
+        "path": found.address,
         "format": found.title,
         "episodes": found.episodes,
         "episodes_read": len(found.read),

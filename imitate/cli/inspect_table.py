@@ -26,7 +26,7 @@ def table_lines(found: Survey, verified: bool) -> list[str]:
     lengths = f"{min(steps)} to {max(steps)}" if min(steps) < max(steps) else str(steps[0])
     total = f"{found.steps} steps in all" if found.steps is not None else "as far as they were read"
     lines = [
-        f"{found.path}  {found.title}{f', {found.source}' if found.source else ''}",
+        f"{found.address}  {found.title}{f', {found.source}' if found.source else ''}",
         f"episodes  {found.episodes} of {lengths} steps, {total}, {rate_words(found)}",
         f"outcome   {outcome_words(found)}",
     ]

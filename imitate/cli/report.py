@@ -44,11 +44,11 @@ class ReportCommand:
 
     def run(self, progress: Progress) -> Outcome:
         """Write page and JSON, and give the verdict."""
-        with open_store(self.data.path) as store, neighbour_place(self.cluster) as place:
+        with open_store(self.data.path, progress) as store, neighbour_place(self.cluster) as place:
             if self.compare is None:
                 report = write_report(store, Path(self.out), progress, self.images, place)
                 return Outcome(dict(report.content), _lines(report))
-            with open_store(self.compare) as other:
+            with open_store(self.compare, progress) as other:
                 comparison = write_comparison(store, other, Path(self.out), progress, self.images, place)
         return Outcome(dict(comparison.content), _lines_of_both(comparison))
 

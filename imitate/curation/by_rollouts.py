@@ -113,7 +113,7 @@ def _opened(
     method: str, store: EpisodeStore, experience: Experience
 ) -> Iterator[tuple[LoadedPolicy | None, EpisodeStore | None]]:
     """The policy and the rollouts that `method` needs, which fit `store`; None for what it does not need."""
-    experience.require(method, str(store.path))
+    experience.require(method, store.address)
     loaded = None if experience.checkpoint is None else _load(experience.checkpoint, store)
     with nullcontext() if experience.rollouts is None else open_store(experience.rollouts) as rollouts:
         if rollouts is not None:
@@ -135,7 +135,7 @@ def _load(checkpoint: str, store: EpisodeStore) -> LoadedPolicy:
             f"checkpoint is {checkpoint!r}, a policy that has no loss without the one it learnt from: "
             "give the checkpoint of its teacher"
         )
-    require_match(store.spec, loaded.policy.spec, str(store.path))
+    require_match(store.spec, loaded.policy.spec, store.address)
     return loaded
 
 
@@ -171,7 +171,9 @@ def _shared_states(store: EpisodeStore, rollouts: EpisodeStore) -> DataSpec:
     """The states that both hold; a foreign file may hold more, and know less of their units and angles."""
     keys = [key for key, one in store.spec.obs.items() if not one.is_image and key in rollouts.spec.obs]
     if not keys:
-        raise DataError(f"{store.path} and {rollouts.path} have no states in common, which demo_score sees")
+        raise DataError(
+            f"{store.address} and {rollouts.address} have no states in common, which demo_score sees"
+        )
     shown, seen = store.spec.select(keys), rollouts.spec.select(keys)
     require_match(seen, shown, str(rollouts.path))
     return shown.filled_from(seen)
@@ -212,7 +214,7 @@ def _require_its_own(loaded: LoadedPolicy, store: EpisodeStore, rollouts: Episod
     """Influence relates a policy to what it learnt from and to what it did itself."""
     require_match(rollouts.spec, loaded.policy.spec, str(rollouts.path))
     if loaded.info.data_hash != store.content_hash():
-        raise DataError(f"{loaded.file} was not trained on {store.path}: train on this data first")
+        raise DataError(f"{loaded.file} was not trained on {store.address}: train on this data first")
     of = rollouts.metadata.get("checkpoint_hash")
     if of is not None and of != checkpoint_hash(loaded.file):
         raise DataError(f"{rollouts.path} holds rollouts of another checkpoint than {loaded.file}")

@@ -38,7 +38,7 @@ def measure(
     Raises DataError where there is no episode, ConfigError where `images` is wrong.
     """
     if not len(store):
-        raise DataError(f"{store.path} holds no episodes: there is nothing to report")
+        raise DataError(f"{store.address} holds no episodes: there is nothing to report")
     keys = [key for key, spec in store.spec.obs.items() if not spec.is_image] + [ACTION]
     embedding = embed(store, images, progress=progress)
     with progress.task("measure", len(keys) + 2 + len(NAME_OF_STAGES)) as bar:

@@ -81,10 +81,10 @@ def write_comparison(
     """
     require_page(out)
     if a.path.resolve() == b.path.resolve():
-        raise ConfigError(f"compare is {str(b.path)!r}, the same data as data.path: give another store")
+        raise ConfigError(f"compare is {b.address!r}, the same data as data.path: give another store")
     first, second = (measure(store, progress, images, place) for store in (a, b))
     found = findings(first), findings(second)
-    names = (a.path.name, b.path.name) if a.path.name != b.path.name else (str(a.path), str(b.path))
+    names = (a.path.name, b.path.name) if a.path.name != b.path.name else (a.address, b.address)
     sets = [report_json(a, first, found[0]), report_json(b, second, found[1])]
     content = {"names": list(names), "sets": sets}
     page = write_whole(out, comparison_page(first, second, names))
@@ -98,7 +98,7 @@ def report_json(store: EpisodeStore, measured: Measurement, found: list[Finding]
         "advice": advice(measured),
         "findings": [{"level": finding.level, "text": finding.text} for finding in found],
         "data": {
-            "path": str(store.path),
+            "path": store.address,
             "hash": store.content_hash(),
             "source": store.source,
             "episodes": len(measured.episodes),

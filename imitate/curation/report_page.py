@@ -110,7 +110,7 @@ def _contents(store: EpisodeStore, measured: Measurement) -> Html:
         for key, spec in specs.items()
     ]
     whole = {
-        "path": str(store.path),
+        "path": store.address,
         "source": store.source or "not said",
         "rate": f"{store.spec.rate_hz:g} Hz" if store.spec.rate_hz else "not said",
         "judged": _judged(measured),
@@ -180,7 +180,7 @@ def _dimensions(measured: Measurement) -> Html:
 
 def _provenance(store: EpisodeStore, measured: Measurement, out: Path) -> Html:
     asked = [] if measured.images.asked == AUTO else [f"images={measured.images.asked}"]
-    command = shlex.join(["imitate", "report", f"data.path={store.path}", f"out={out}", *asked])
+    command = shlex.join(["imitate", "report", f"data.path={store.address}", f"out={out}", *asked])
     said = {"content hash": tag("code", store.content_hash()), "imitate": __version__}
     beside = [out.with_suffix(suffix).name for suffix in (".json", ".csv")]
     text = f"The same for programs, beside this page: {beside[0]}, and its episodes as a table, {beside[1]}. "

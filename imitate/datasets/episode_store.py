@@ -36,7 +36,8 @@ class EpisodeRecord:
 class EpisodeStore(ABC):
     """Episodes that lie end to end in arrays (N, …), split by `episode_ends` (E,).
 
-    Observations are named as in `spec`, the action is named "action". `len` counts episodes.
+    Observations are named as in `spec`, the action is named "action". `len` counts episodes. address: where a
+    person finds it: `path`, or the s3://… of which there is a copy at `path`.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class EpisodeStore(ABC):
         metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = path
+        self.address = str(path)
         self.spec = spec
         self.source = source
         self.metadata: Mapping[str, Any] = metadata or {}

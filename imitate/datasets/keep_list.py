@@ -36,7 +36,7 @@ def read_keep_list(path: Path, store: EpisodeStore, data_hash: str) -> Selection
     listed = _read(path)
     if listed["data_hash"] != data_hash:
         raise DataError(
-            f"{path} was made for data with hash {listed['data_hash']}, but {store.path} has {data_hash}; "
+            f"{path} was made for data with hash {listed['data_hash']}, but {store.address} has {data_hash}; "
             "make a new list for this data"
         )
     index_of = {store.record(i).id: i for i in range(len(store))}

@@ -31,6 +31,7 @@ from imitate.datasets.windows import Windows, WindowSampler
 from imitate.errors import ConfigError, DataError, SpecError, nearest
 from imitate.normalize import Statistics
 from imitate.policy import Horizons
+from imitate.progress import SILENT, Progress
 from imitate.symmetry import Mirror
 from imitate.types import Batch, DataSpec, Outcome, require_match
 
@@ -289,6 +290,7 @@ def prepare(
     seed: int,
     mirror: Mirror | None = None,
     alignment: Alignment | None = None,
+    progress: Progress = SILENT,
 ) -> TrainingData:
     """Open, check, split and measure the data of `config`, and make its loaders.
 
@@ -297,7 +299,7 @@ def prepare(
     where the two disagree, DataError for unusable data, ConfigError where data.mirror or data.align asks for
     what the environment does not have.
     """
-    store = open_store(config.path)
+    store = open_store(config.path, progress)
     spec = _used_spec(store, config, expected)
     if config.mirror:
         if mirror is None:

@@ -9,29 +9,32 @@ from imitate.datasets.episode_store import EpisodeStore
 from imitate.datasets.mcap_records import is_mcap
 from imitate.datasets.mixture import Mixture
 from imitate.datasets.mixture_file import is_mixture
-from imitate.datasets.remote import is_remote, local_copy
+from imitate.datasets.remote import address, is_remote, local_copy
 from imitate.datasets.replay_buffer import ReplayBuffer
 from imitate.datasets.store import ATTRIBUTE, DemoStore
 from imitate.datasets.views.view import View
 from imitate.datasets.views.view_file import is_view
 from imitate.datasets.zarr_tree import holds_group
 from imitate.errors import DataError, nearest
+from imitate.progress import SILENT, Progress
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
-def open_store(path: str | Path) -> EpisodeStore:
+def open_store(path: str | Path, progress: Progress = SILENT) -> EpisodeStore:
     """The store at `path`: our own zarr folder, a Diffusion Policy replay buffer (folder or zip), a view or
     a mixture; here, or on another machine (remote.py).
 
     Raises DataError with one line that says what is wrong with which file.
     """
-    return _open(here(path), ())
+    store = _open(here(path, progress), ())
+    store.address = address(path)
+    return store
 
 
-def here(path: str | Path) -> Path:
+def here(path: str | Path, progress: Progress = SILENT) -> Path:
     """`path` itself, or the copy on this machine of what lies at s3://…, gs://… or hf://…"""
-    return local_copy(path) if is_remote(path) else Path(path)
+    return local_copy(path, progress) if is_remote(path) else Path(path)
 
 
 def _open(path: Path, within: tuple[Path, ...]) -> EpisodeStore:

@@ -54,7 +54,7 @@ def inspection_page(survey: Survey, gallery: Gallery, out: Path) -> str:
     ]
     scripts = [drawing(), _asset("page_inspect.js")]
     shown = [part for part in parts if part is not None]
-    return render(f"What is in {survey.path.name}", *shown, style=_asset("page_inspect.css"), scripts=scripts)
+    return render(f"What is in {survey.name}", *shown, style=_asset("page_inspect.css"), scripts=scripts)
 
 
 def _asset(name: str) -> str:
@@ -73,7 +73,7 @@ def _top(survey: Survey) -> Html:
         words.append(paragraph(f"{sample_words(survey)}; all that follows is about those."))
     big = tag("div", amount(survey.episodes), class_="big")
     answer = tag("div", big, tag("div", *words, class_="words"), class_="answer")
-    return headline(survey.path.name, survey.title, answer)
+    return headline(survey.name, survey.title, answer)
 
 
 def _lasting(seconds: float) -> str:
@@ -90,7 +90,7 @@ def _contents(survey: Survey) -> Html:
         for key, spec in all_specs(survey.spec).items()
     ]
     whole: dict[str, object] = {
-        "path": survey.path,
+        "path": survey.address,
         "format": survey.title,
         "source": survey.source or "not said",
         "rate": rate_words(survey).removeprefix("rate "),
@@ -182,6 +182,6 @@ def _distributions(survey: Survey) -> list[Html]:
 
 
 def _provenance(survey: Survey, out: Path) -> Html:
-    command = shlex.join(["imitate", "inspect", f"data.path={survey.path}", f"out={out}"])
+    command = shlex.join(["imitate", "inspect", f"data.path={survey.address}", f"out={out}"])
     said: Mapping[str, Any] = {"imitate": __version__}
     return section("Where this comes from", facts(said), paragraph("To make it again:"), tag("pre", command))

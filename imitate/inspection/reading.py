@@ -76,7 +76,7 @@ def sample(foreign: Foreign, limit: int | None = None) -> Sample:
 
 def _of_store(store: EpisodeStore, limit: int | None) -> Sample:
     if not len(store):
-        raise DataError(f"{store.path}: holds no episodes yet")
+        raise DataError(f"{store.address}: holds no episodes yet")
     per_step = sum(_bytes(spec) for spec in all_specs(store.spec).values() if is_narrow(spec))
     affordable = KEPT_BYTES * len(store) // (store.steps * per_step)
     count = max(1, min(len(store), affordable if limit is None else limit))

@@ -27,7 +27,7 @@ Visit = Callable[[Look], None]
 
 @dataclass(frozen=True)
 class Survey:
-    """A data set as far as it was read.
+    """A data set as far as it was read; address: its path, or the s3://… where it lies.
 
     episodes: how many there are; records: by number what is known of them, of a store all. read: the numbers
     of those read, whose narrow arrays lie end to end in `arrays` {name: (N, …)}, split by `lengths` (R,).
@@ -35,7 +35,7 @@ class Survey:
     notes: what the format has to say. data_hash: None before the data is in a store.
     """
 
-    path: Path
+    address: str
     title: str
     spec: DataSpec
     source: str
@@ -50,6 +50,11 @@ class Survey:
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
     data_hash: str | None
+
+    @property
+    def name(self) -> str:
+        """The last part of the address."""
+        return Path(self.address).name
 
     @property
     def is_complete(self) -> bool:
@@ -89,7 +94,7 @@ class Survey:
 
 def survey(
     foreign: Foreign,
-    path: Path,
+    address: Path | str,
     title: str,
     limit: int | None = None,
     progress: Progress = SILENT,
@@ -112,12 +117,14 @@ def survey(
             # The wide arrays of an episode may be all of its images: they are let go here.
             looks.append(Look(look.index, look.record, look.arrays, {}))
             task.advance()
-    return _survey(foreign, path, title, looks, wide, tuple(place for place in shown if place < len(looks)))
+    return _survey(
+        foreign, address, title, looks, wide, tuple(place for place in shown if place < len(looks))
+    )
 
 
 def _survey(
     foreign: Foreign,
-    path: Path,
+    address: Path | str,
     title: str,
     looks: list[Look],
     wide: Mapping[str, list[np.ndarray]],
@@ -130,7 +137,7 @@ def _survey(
         data_hash = foreign.content_hash()
     names = [key for key, spec in all_specs(foreign.spec).items() if is_narrow(spec)]
     return Survey(
-        path=path,
+        address=str(address),
         title=title,
         spec=foreign.spec,
         source=foreign.source,

@@ -37,7 +37,9 @@ def start(
     require_usable(out, run, resume)
     config = run.train
     expected, mirror, alignment = (None, None, None) if run.env is None else facts_of(run.env)
-    data = prepare(run.data, run.policy.horizons, expected, config.batch_size, config.seed, mirror, alignment)
+    data = prepare(
+        run.data, run.policy.horizons, expected, config.batch_size, config.seed, mirror, alignment, progress
+    )
     torch.manual_seed(config.seed)
     policy = run.policy.build(data.spec)
     policy.normalizer.fit(data.statistics)
