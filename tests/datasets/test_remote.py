@@ -1,12 +1,14 @@
 """Stores on an S3 server are read as those of this machine, and each mistake is told in one line."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import object_store
 import pytest
-from object_store import BUCKET, ObjectStore, failing_after
+from object_store import BUCKET, ObjectStore, failing_after, way_to
+from server_programs import free_port
 
 from imitate.cli.main import main
 from imitate.datasets import remote
@@ -14,6 +16,7 @@ from imitate.datasets.opening import open_store
 from imitate.datasets.remote import is_remote, local_copy
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError, MissingExtraError
+from imitate.progress import Silent
 
 URL = f"s3://{BUCKET}/demos.zarr"
 
@@ -21,8 +24,6 @@ URL = f"s3://{BUCKET}/demos.zarr"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     pytest.importorskip("pyarrow")
-    if object_store.program() is None:
-        pytest.skip("moto_server is not there: pip install moto flask flask-cors, in any environment")
     started = ObjectStore(tmp_path_factory.mktemp("moto") / "log")
     yield started
     started.stop()
@@ -88,7 +89,44 @@ def test_commands_read_it(demos: DemoStore, tmp_path: Path, capsys: pytest.Captu
     assert main(["inspect", f"data.path={URL}", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 5
     assert main(["report", f"data.path={URL}", f"out={tmp_path / 'report.html'}"]) == 0
-    assert json.loads((tmp_path / "report.json").read_text())["data"]["hash"] == demos.content_hash()
+    data = json.loads((tmp_path / "report.json").read_text())["data"]
+    assert (data["hash"], data["path"]) == (demos.content_hash(), URL)
+    page = (tmp_path / "report.html").read_text()
+    assert f"data.path={URL}" in page and "cache" not in page
+    assert main(["inspect", f"data.path={URL}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["path"] == URL
+
+
+class Shown(Silent):
+    """What a person would see."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.total = self.done = 0.0
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    @contextmanager
+    def task(self, label: str, total: float, unit: str = "") -> Iterator["Shown"]:
+        self.total += total
+        yield self
+
+    def advance(self, amount: float = 1.0, note: str = "") -> None:
+        self.done += amount
+
+
+def test_a_copy_that_takes_time_is_shown(demos: DemoStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Shown()
+    local_copy(URL, seen)
+    assert not seen.said and not seen.total  # quick enough
+    monkeypatch.setattr(remote, "QUIET_S", -1.0)
+    monkeypatch.setenv(remote.CACHE, os.environ[remote.CACHE] + "_slow")
+    local_copy(URL, seen)
+    (line,) = seen.said
+    assert line.startswith(f"copying {URL}: ") and line.endswith(" s left")
+    size = sum(file.stat().st_size for file in demos.path.rglob("*") if file.is_file()) / 1e6
+    assert seen.done == pytest.approx(seen.total) == pytest.approx(size)
 
 
 def test_an_interrupted_copy_goes_on_where_it_was(
@@ -106,11 +144,21 @@ def test_an_interrupted_copy_goes_on_where_it_was(
         assert found.content_hash() == demos.content_hash()
 
 
+def test_what_is_changed_on_the_way_is_told(
+    demos: DemoStore, server: ObjectStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.put("demos.zarr/note", b"as it was spoken")
+    with way_to(server.port, lambda block: block.replace(b"spoken", b"broken")) as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+        assert f"{URL}/note came with other content than the server says" in refused(capsys)
+    server.remove("demos.zarr/note")
+
+
 def test_a_server_that_is_not_there_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("pyarrow")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{object_store.free_port()}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     assert f"{URL} cannot be read" in refused(capsys)
 
 

@@ -1,16 +1,12 @@
 """moto's S3 server on loopback, as a program of its own, with a bucket to put files into."""
 
 import contextlib
-import os
-import shutil
 import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from server_programs import free_port, program, request, started
 
 BUCKET = "bucket"
 # Enough of a signature for moto, which checks none unless asked to.
@@ -20,20 +16,11 @@ SIGNED = {
 }
 
 
-def program() -> str | None:
-    """moto_server beside this Python or on the PATH; None where there is none."""
-    return shutil.which("moto_server", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+PROGRAM = "moto_server"
 
 
-def request(method: str, url: str, data: bytes | None = None) -> None:
-    asked = urllib.request.Request(url, data, SIGNED, method=method)
-    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=90).close()
-
-
-def free_port() -> int:
-    with socket.socket() as tried:
-        tried.bind(("127.0.0.1", 0))
-        return int(tried.getsockname()[1])
+def asked(method: str, url: str, data: bytes | None = None) -> None:
+    request(method, url, data, SIGNED)
 
 
 class ObjectStore:
@@ -42,20 +29,14 @@ class ObjectStore:
     def __init__(self, log: Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        moto = program()
-        assert moto
-        with log.open("wb") as out:
-            command = [moto, "-H", "127.0.0.1", "-p", str(self.port)]
-            self._process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-        for _ in range(300):
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                break
-            time.sleep(0.2)
-        request("PUT", f"{self.url}/{BUCKET}")
+        self._process = started([program(PROGRAM), "-H", "127.0.0.1", "-p", str(self.port)], self.port, log)
+        asked("PUT", f"{self.url}/{BUCKET}")
 
     def put(self, name: str, content: bytes) -> None:
-        request("PUT", f"{self.url}/{BUCKET}/{name}", content)
+        asked("PUT", f"{self.url}/{BUCKET}/{name}", content)
+
+    def remove(self, name: str) -> None:
+        asked("DELETE", f"{self.url}/{BUCKET}/{name}")
 
     def put_folder(self, folder: Path, name: str) -> None:
         for file in sorted(folder.rglob("*")):
@@ -64,7 +45,7 @@ class ObjectStore:
 
     def require_credentials(self, wanted: bool) -> None:
         """From now on answer only who has a known key, or anybody."""
-        request("POST", f"{self.url}/moto-api/reset-auth", b"0" if wanted else b"1000000")
+        asked("POST", f"{self.url}/moto-api/reset-auth", b"0" if wanted else b"1000000")
 
     def stop(self) -> None:
         self._process.terminate()
@@ -74,18 +55,33 @@ class ObjectStore:
 @contextlib.contextmanager
 def failing_after(port: int, answers: int) -> Iterator[str]:
     """The endpoint of a way to the server at `port` that is cut in the middle of answer number `answers`."""
-    listening = socket.create_server(("127.0.0.1", 0))
     done = [0]
 
-    def carry(source: socket.socket, sink: socket.socket, counts: bool) -> None:
+    def cut(block: bytes) -> bytes | None:
+        done[0] += block.startswith(b"HTTP/")
+        return None if done[0] >= answers else block
+
+    with way_to(port, cut) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def way_to(port: int, carried: Callable[[bytes], bytes | None]) -> Iterator[str]:
+    """The endpoint of a way to the server at `port` that carries what `carried` makes of each answer.
+
+    Where that is None half of the answer comes, and then the way is closed for good.
+    """
+    listening = socket.create_server(("127.0.0.1", 0))
+    is_closed = threading.Event()
+
+    def carry(source: socket.socket, sink: socket.socket, is_answer: bool) -> None:
         with contextlib.suppress(OSError):
             while block := source.recv(1 << 16):
-                if counts and block.startswith(b"HTTP/"):
-                    done[0] += 1
-                if counts and done[0] >= answers:
-                    sink.sendall(block[: len(block) // 2])
+                passed = carried(block) if is_answer else block
+                sink.sendall(block[: len(block) // 2] if passed is None else passed)
+                if passed is None:
+                    is_closed.set()
                     break
-                sink.sendall(block)
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -94,7 +90,7 @@ def failing_after(port: int, answers: int) -> Iterator[str]:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listening.accept()
-                if done[0] >= answers:
+                if is_closed.is_set():
                     client.close()
                     continue
                 server = socket.create_connection(("127.0.0.1", port))
