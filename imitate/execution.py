@@ -145,3 +145,17 @@ class ExecutionConfig:
         if self.strategy == "continuous":
             return ContinuousChoice(self.continuity, self.action_steps)
         return RecedingHorizon(self.action_steps)
+
+
+def require_rest(execution: ExecutionConfig, plan_steps: int) -> None:
+    """Raise ConfigError where a policy that goes on with the rest of its last chunk would never find one.
+
+    `plan_steps` are those of imitate.policy.Policy.
+    """
+    executed = 1 if execution.strategy == "ensemble" else execution.action_steps or plan_steps
+    if plan_steps and executed >= plan_steps:
+        raise ConfigError(
+            f"policy.warm_start goes on with what is left of the last chunk, but all {plan_steps} steps of "
+            "policy.horizons.action_steps are executed: raise that (at most pred_steps - obs_steps + 1), and "
+            "set execution.action_steps to how many to execute, such as the half"
+        )

@@ -1,9 +1,12 @@
-"""What a policy remembers of an episode: the newest observations, in simulation and on a robot alike."""
+"""What a policy remembers of an episode, in simulation and on a robot: observations, and its last plan."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+PLAN = "plan"
+"""Among what a policy observes that begins where its last chunk ends: the rest of that chunk, `ahead`."""
 
 
 class ObservationHistory:
@@ -27,6 +30,18 @@ class ObservationHistory:
     def stacked(self) -> dict[str, np.ndarray]:
         """{name: (To, …)}, oldest first."""
         return {key: np.stack([obs[key] for obs in self._newest]) for key in self._newest[0]}
+
+
+def ahead(planned: Sequence[np.ndarray] | np.ndarray, steps: int, size: int) -> np.ndarray:
+    """Actions (n, Da = size) that are planned from now on, as (steps, Da) float32, NaN where none is.
+
+    Without any, as at the start of an episode, everything is NaN.
+    """
+    plan = np.full((steps, size), np.nan, np.float32)
+    known = planned[:steps]
+    if len(known):
+        plan[: len(known)] = known
+    return plan
 
 
 def _copied(obs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

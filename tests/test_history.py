@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imitate.history import ObservationHistory
+from imitate.history import ObservationHistory, ahead
 
 
 def at(step: int) -> dict[str, np.ndarray]:
@@ -39,3 +39,12 @@ def test_history_keeps_copies_since_environments_reuse_memory() -> None:
     history.add(obs)
     obs["x"][0] = 9
     assert history.stacked()["x"][:, 0].tolist() == [1, 5]
+
+
+@given(known=st.integers(0, 6), steps=st.integers(1, 4))
+def test_what_is_ahead_has_a_fixed_length(known: int, steps: int) -> None:
+    planned = np.arange(2.0 * known).reshape(known, 2)
+    found = ahead(planned, steps, 2)
+    there = min(known, steps)
+    assert found.shape == (steps, 2) and found.dtype == np.float32
+    assert np.array_equal(found[:there], planned[:there]) and np.isnan(found[there:]).all()

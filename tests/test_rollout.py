@@ -17,7 +17,8 @@ from line_policy import LinePolicy
 
 from imitate.envs.point_obstacle import PointObstacleConfig
 from imitate.errors import ConfigError, EnvError, SpecError
-from imitate.execution import ExecutionConfig
+from imitate.execution import ExecutionConfig, require_rest
+from imitate.history import PLAN
 from imitate.policies.bc import BehaviourCloningConfig
 from imitate.rollout import EpisodeResult, rollout
 from imitate.types import ArraySpec
@@ -218,3 +219,45 @@ def test_chosen_episodes_are_recorded_from_reset_to_end(in_process: tuple) -> No
     assert frames.kept == {
         episode.seed: {"frames": episode.length + 1, "closed": True} for episode in in_process[1:3]
     }
+
+
+class GoingOn(LinePolicy):
+    """Counts its steps: every action is one more than the last one planned for that moment."""
+
+    plan_steps = 4
+
+    def __init__(self) -> None:
+        super().__init__(SPEC)
+        self.told: list[torch.Tensor] = []
+
+    def predict(self, obs, generator):  # type: ignore[no-untyped-def]
+        chunk = super().predict(obs, generator)
+        self.told.append(obs[PLAN].clone())
+        chunk.values = torch.arange(len(self.told) * 10.0, len(self.told) * 10.0 + 4)[None, :, None].expand(
+            len(chunk.values), 4, SPEC.action.size
+        )
+        return chunk
+
+
+@pytest.mark.parametrize(
+    ("execution", "left"),
+    [
+        (ExecutionConfig(action_steps=3), [13.0, None, None, None]),
+        (ExecutionConfig(action_steps=1), [11.0, 12.0, 13.0, None]),
+        (ExecutionConfig("ensemble"), [11.0, 12.0, 13.0, None]),
+    ],
+)
+def test_a_policy_that_goes_on_is_told_what_it_planned(execution: ExecutionConfig, left: list) -> None:
+    policy = GoingOn()
+    rollout(policy, LineConfig(), SEEDS[:1], workers=0, batch=1, execution=execution)
+    assert policy.told[0].isnan().all(), "an episode begins with no plan"
+    second = [None if step.isnan() else step.item() for step in policy.told[1][0, :, 0]]
+    assert second == left
+
+
+@pytest.mark.parametrize("execution", [ExecutionConfig(), ExecutionConfig(action_steps=4)])
+def test_a_plan_that_is_executed_whole_leaves_nothing_to_go_on_with(execution: ExecutionConfig) -> None:
+    with pytest.raises(ConfigError, match="all 4 steps of policy"):
+        require_rest(execution, 4)
+    require_rest(execution, 0)
+    require_rest(ExecutionConfig("ensemble"), 4)

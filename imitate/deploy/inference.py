@@ -29,6 +29,10 @@ class Predictor(Protocol):
     def action_steps(self) -> int:
         """Ta."""
 
+    @property
+    def plan_steps(self) -> int:
+        """P of imitate.policy.Policy: of how many steps obs["plan"] (P, Da) says what is planned; or 0."""
+
     def predict(self, obs: Obs, rng: np.random.Generator) -> np.ndarray:
         """The chunk (Ta, Da) for {name: (To, …)}, in physical units."""
 

@@ -11,7 +11,7 @@ from imitate.deploy.plan import Plan, Schedule
 from imitate.deploy.robot import Robot, Snapshot
 from imitate.deploy.safety.state_machine import State
 from imitate.deploy.timings import Timings
-from imitate.history import ObservationHistory
+from imitate.history import PLAN, ObservationHistory, ahead
 
 SOON = 0.2
 """Of a control period: how long an observation waits for the rest of what others brought already."""
@@ -119,7 +119,14 @@ class Observer:
         lead = schedule.lead(self._timings.recent_latency_s())
         if self._inference.is_idle() and self._plan.wants(step, lead):
             assert self._history is not None
-            self._inference.ask(step, self._history.stacked(), now_s)
+            self._inference.ask(step, {**self._history.stacked(), **self._planned(step)}, now_s)
+
+    def _planned(self, step: int) -> dict[str, np.ndarray]:
+        """What is planned from `step` on, for a policy that goes on with it."""
+        steps = self._predictor.plan_steps
+        if not steps:
+            return {}
+        return {PLAN: ahead(self._plan.ahead(step, steps), steps, self._predictor.spec.action.size)}
 
     def _arrivals(self, snapshot: Snapshot) -> dict[str, float]:
         """When each part of what the policy sees came; what never came is left out."""

@@ -113,6 +113,11 @@ class Plan:
                 self._executed[step] = found[0]
         return found
 
+    def ahead(self, step: int, at_most: int) -> list[np.ndarray]:
+        """The same as `actions`, for somebody who does not execute them."""
+        with self._lock:
+            return self._planned(step, at_most)
+
     def _planned(self, step: int, at_most: int) -> list[np.ndarray]:
         found: list[np.ndarray] = []
         while len(found) < at_most:

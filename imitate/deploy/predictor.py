@@ -81,6 +81,7 @@ class CheckpointPredictor:
         self.spec: DataSpec = policy.spec
         self.obs_steps: int = policy.horizons.obs_steps
         self.action_steps: int = policy.horizons.action_steps
+        self.plan_steps: int = policy.plan_steps
 
     def warm_up(self) -> None:
         """Infer some times from nothing."""
@@ -106,6 +107,7 @@ class _ServedPredictor:
     def __init__(self, client: PolicyClient) -> None:
         self._client, self.origin = client, client.origin
         self.spec, self.obs_steps, self.action_steps = client.spec, client.obs_steps, client.action_steps
+        self.plan_steps = client.plan_steps
 
     def predict(self, obs: Obs, rng: np.random.Generator) -> np.ndarray:
         """See Predictor."""
@@ -119,6 +121,7 @@ class _BundlePredictor:
         self._policy = policy
         self.spec = policy.spec
         self.obs_steps, self.action_steps = policy.horizons.obs_steps, policy.horizons.action_steps
+        self.plan_steps = policy.plan_steps
 
     def predict(self, obs: Obs, rng: np.random.Generator) -> np.ndarray:
         """See Predictor."""

@@ -4,21 +4,24 @@ A cell is a process of its own, so that what ends one, also a crash or a full me
 folder is that of a run, with the rollout in it; one whose rollout is there is done and is not done again.
 """
 
+import ctypes
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import chdir
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from imitate.checkpoint import LAST
-from imitate.datasets.durable import write_durably
+from imitate.datasets.durable import only_one, write_durably
 from imitate.errors import ConfigError
 from imitate.evaluation.result import FILE_NAME, load
 from imitate.evaluation.statistics import wilson
 
-SETTINGS, LOG = "cell.json", "cell.log"
+SETTINGS, LOG, LOCK = "cell.json", "cell.log", ".cell.lock"
 SAVE_S = 60.0
 """How long a cell may take to save when the sweep is ended."""
 
@@ -77,23 +80,36 @@ def done(cell: Cell) -> bool:
     return cell.result.is_file()
 
 
-def play_cell(cell: Cell) -> CellResult:
-    """Train and roll out, or go on where that was interrupted; what goes wrong is in the result."""
-    cell.begin()
-    with (Path(cell.folder) / LOG).open("ab") as log:
-        going_on = ("resume=true",) if (Path(cell.folder) / LAST).exists() else ()
-        for arguments in (("train", *cell.train, *going_on), ("rollout", *cell.rollout)):
-            command = [sys.executable, "-m", "imitate", *arguments]
-            if code := _ended(command, log):
-                return CellResult(cell, error=f"{arguments[0]} ended with {code}: {_last_line(cell)}")
+def play_cell(cell: Cell, within: str = ".") -> CellResult:
+    """Train and roll out, or go on where that was interrupted; what goes wrong is in the result.
+
+    within: the folder from which the paths of the cell are meant.
+    """
+    with chdir(within):
+        cell.begin()
+        # Where this process is killed its child saves before it ends, and who goes on with the cell waits.
+        with only_one(Path(cell.folder) / LOCK) as held, (Path(cell.folder) / LOG).open("ab") as log:
+            return _play(cell, log, held)
+
+
+def _play(cell: Cell, log: BinaryIO, held: int) -> CellResult:
+    if done(cell):
+        return CellResult.of(cell)
+    going_on = ("resume=true",) if (Path(cell.folder) / LAST).exists() else ()
+    for arguments in (("train", *cell.train, *going_on), ("rollout", *cell.rollout)):
+        command = [sys.executable, "-m", "imitate", *arguments]
+        if code := _ended(command, log, held):
+            return CellResult(cell, error=f"{arguments[0]} ended with {code}: {_last_line(cell)}")
     return CellResult.of(cell)
 
 
-def _ended(command: list[str], log: BinaryIO) -> int:
+def _ended(command: list[str], log: BinaryIO, held: int) -> int:
     """The exit code of `command`; where the sweep is to end, it is asked to end, so that it can save."""
     # In a session of its own, or Ctrl-C would reach it twice.
-    streams = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL}
-    with subprocess.Popen(command, start_new_session=True, **streams) as child:  # type: ignore[call-overload]
+    settings = {"stdout": log, "stderr": log, "stdin": subprocess.DEVNULL, "start_new_session": True}
+    if sys.platform == "linux":
+        settings |= {"preexec_fn": _ask_to_end_with_the_parent, "pass_fds": (held,)}
+    with subprocess.Popen(command, **settings) as child:  # type: ignore[call-overload]
         try:
             return int(child.wait())
         except BaseException:
@@ -103,6 +119,16 @@ def _ended(command: list[str], log: BinaryIO) -> int:
             except subprocess.TimeoutExpired:
                 child.kill()
             raise
+
+
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+PR_SET_PDEATHSIG = 1
+
+
+def _ask_to_end_with_the_parent() -> None:
+    """In a child before it begins: Linux sends it SIGTERM when its parent is gone, however that came."""
+    assert LIBC is not None
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _last_line(cell: Cell) -> str:

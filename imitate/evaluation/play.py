@@ -17,6 +17,7 @@ from imitate.evaluation.page import write_experiment_page
 from imitate.evaluation.provenance import provenance
 from imitate.evaluation.result import FILE_NAME, TABLE_NAME, RolloutResult, save
 from imitate.evaluation.seeds import SeedCheck
+from imitate.execution import require_rest
 from imitate.progress import Progress
 from imitate.rollout import Player, Recording, RolloutConfig, recording, rollout
 from imitate.training.run import CONFIG
@@ -48,7 +49,11 @@ class Play:
         device: torch.device,
         player: Player = rollout,
     ) -> "Play":
-        """The policy in `env`, by default the one it was trained for; raises ConfigError without either."""
+        """The policy in `env`, by default the one it was trained for.
+
+        Raises ConfigError without either, and where `config` leaves nothing to go on with (require_rest).
+        """
+        require_rest(config.execution, loaded.policy.plan_steps)
         env = env or loaded.info.env_config()
         if env is None:
             raise ConfigError(f"{loaded.file} does not say which environment it is for: add  env=…")

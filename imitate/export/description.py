@@ -45,6 +45,7 @@ def manifest(
         spec=spec,
         horizons=Horizons(horizons.obs_steps, horizons.pred_steps, horizons.action_steps),
         noise_size=noise_size,
+        plan_steps=policy.plan_steps,
         seen=seen_ranges(policy),
         action_low=spec.action.low or (-math.inf,) * size,
         action_high=spec.action.high or (math.inf,) * size,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from imitate.errors import BundleError
 from imitate.export.tracing import Acting
+from imitate.history import PLAN
 from imitate.progress import Progress, Task
 from imitate.runtime.policy import ACTION, NOISE, OBS_PREFIX, BundlePolicy
 
@@ -82,9 +83,19 @@ def reference(acting: Acting, obs: Mapping[str, Tensor], noise: Tensor) -> np.nd
     return chunk
 
 
+def _plans(acting: Acting, obs: Mapping[str, Tensor], noise: Tensor, steps: int) -> Tensor:
+    """What is planned in each row: none in every third, in the others the rest of a chunk half executed."""
+    nothing = torch.full((len(noise), steps, acting.policy.spec.action.size), torch.nan)
+    plans = nothing.clone()
+    done = max(1, steps // 2)
+    plans[:, : steps - done] = torch.from_numpy(reference(acting, {**obs, PLAN: nothing}, noise))[:, done:]
+    plans[::3] = torch.nan
+    return plans
+
+
 def _recorded(policy: BundlePolicy, pair: Mapping[str, np.ndarray]) -> np.ndarray:
     """The chunk of `policy` for recorded inputs."""
-    obs = {key: pair[OBS_PREFIX + key] for key in policy.spec.obs}
+    obs = {key: pair[OBS_PREFIX + key] for key in policy.observed}
     return policy.predict_with(obs, pair[NOISE])
 
 
@@ -111,6 +122,8 @@ class _Comparison:
         rows = min(len(next(iter(batch.values()))), self.count - self.found.observations)
         obs = {key: value[:rows] for key, value in batch.items()}
         noise = torch.randn(rows, self.acting.noise_size, generator=self._generator)
+        if steps := self.acting.policy.plan_steps:
+            obs[PLAN] = _plans(self.acting, obs, noise, steps)
         expected = reference(self.acting, obs, noise)
         for row in range(rows):
             alone = {key: value[row : row + 1] for key, value in obs.items()}

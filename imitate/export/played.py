@@ -25,6 +25,7 @@ class ExportedPolicy(Policy):
         manifest = bundle.manifest
         super().__init__(manifest.spec, Horizons(*manifest.horizons), Normalizer(manifest.spec, "identity"))
         self._bundle, self._acting = bundle, bundle.policy()
+        self.plan_steps = self._acting.plan_steps
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A session of onnxruntime cannot be sent to another process; what it was made from can."""
@@ -37,7 +38,7 @@ class ExportedPolicy(Policy):
     def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
         """See Policy; the noise of a row is drawn at once."""
         device = next(iter(obs.values())).device
-        seen = {key: obs[key].cpu().numpy() for key in self.spec.obs}
+        seen = {key: obs[key].cpu().numpy() for key in self._acting.observed if key in obs}
         rows = len(next(iter(seen.values())))
         noise = draw_noise((rows, self._acting.noise_size), generator, torch.device("cpu")).numpy()
         chunks = [

@@ -29,6 +29,7 @@ from imitate.export.cutting import cut
 from imitate.export.looping import joined
 from imitate.export.optimizing import simplified
 from imitate.export.turns import find_turns
+from imitate.history import PLAN
 from imitate.policy import CountedNoise, GivenNoise, Policy
 from imitate.runtime.policy import ACTION, NOISE
 
@@ -44,8 +45,8 @@ GRAD_OR_AUTOCAST = ("_set_grad_enabled", "_enter_autocast", "_exit_autocast")
 class Acting(nn.Module):
     """What is exported: observations (1, To, …) in the order of the spec and noise (1, N), to (1, Ta, Da).
 
-    Rows may be more until it is exported. The chunk is kept inside the action range of the spec, where that
-    is known, as environments do.
+    Between them stands the last plan (1, P, Da), for a policy that takes one. Rows may be more until it is
+    exported. The chunk is kept inside the action range of the spec, where that is known, as environments do.
     """
 
     low: Tensor
@@ -54,7 +55,7 @@ class Acting(nn.Module):
     def __init__(self, policy: Policy) -> None:
         super().__init__()
         self.policy = policy.eval()
-        self.keys = tuple(policy.spec.obs)
+        self.keys = (*policy.spec.obs, *([PLAN] if policy.plan_steps else []))
         self.noise_size = noise_size(policy)
         action = policy.spec.action
         self.is_clipped = bool(action.low or action.high)
@@ -80,12 +81,13 @@ class Acting(nn.Module):
 
 
 def blank(policy: Policy) -> dict[str, Tensor]:
-    """An observation {name: (1, To, …)} of zeros."""
+    """An observation {name: (1, To, …)} of zeros; nothing is planned."""
     steps = policy.horizons.obs_steps
+    plan = torch.full((1, policy.plan_steps, policy.spec.action.size), torch.nan)
     return {
         key: torch.zeros(1, steps, *array.shape, dtype=torch.uint8 if array.is_image else torch.float32)
         for key, array in policy.spec.obs.items()
-    }
+    } | ({PLAN: plan} if policy.plan_steps else {})
 
 
 def noise_size(policy: Policy) -> int:

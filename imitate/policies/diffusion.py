@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from imitate.errors import ConfigError
+from imitate.history import PLAN
 from imitate.normalize import Mode
 from imitate.policies.nets.denoiser import DenoiserConfig, Sizes
 from imitate.policies.nets.film_mlp import FilmMlpConfig
@@ -33,6 +35,9 @@ class DiffusionConfig:
     temperature multiplies the noise that chunks are made of: below 1 they are more like the most likely one.
     alternatives chunks are sampled at once, in calls of so many rows, and the most central one is given: that
         with the least mean distance to the others, their medoid. With 1 the sample is taken as it is.
+    warm_start: where a last chunk is known, sampling begins at that chunk, moved on and noised up to this
+        share of the noise levels, in place of pure noise; 0 always begins anew. What was not executed of it
+        is all that is known, so action_steps of the horizons should exceed the steps that are executed.
     """
 
     horizons: Horizons = field(default_factory=Horizons)
@@ -46,6 +51,7 @@ class DiffusionConfig:
     clip_sample: bool = True
     temperature: float = 1.0
     alternatives: int = 1
+    warm_start: float = 0.0
     action_normalization: Mode = "minmax"
 
     def __post_init__(self) -> None:
@@ -73,6 +79,7 @@ class DiffusionConfig:
             self.sampler,
             self.clip_sample,
             self.temperature,
+            self.warm_start,
         )
 
     def build(self, spec: DataSpec) -> "Diffusion":
@@ -87,6 +94,12 @@ class Diffusion(ObservingPolicy):
         super().__init__(config, spec)
         self.config = config
         self.noise = config.noise_schedule()
+        self.plan_steps = config.horizons.action_steps if config.warm_start else 0
+        if self.plan_steps and PLAN in spec.obs:
+            raise ConfigError(
+                f"policy.warm_start is {config.warm_start}, but an observation is called {PLAN!r}, as the "
+                "last plan is: rename it"
+            )
         self.denoiser = config.denoiser.build(
             Sizes(
                 obs_steps=config.horizons.obs_steps,
@@ -112,22 +125,37 @@ class Diffusion(ObservingPolicy):
     def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
         """Sample a chunk, or the medoid of several; see Policy."""
         seen, count = self.observe(obs), self.config.alternatives
+        plan = obs.get(PLAN) if self.plan_steps else None
         if count == 1:
-            return self._chunk(self._sample(seen, generator))
+            return self._chunk(self._sample(seen, plan, generator))
         if isinstance(generator, Sequence):
             generator = [one for one in generator for _ in range(count)]
-        chunks = self._sample(seen.repeat_interleave(count, dim=0), generator)
+        plan = None if plan is None else plan.repeat_interleave(count, dim=0)
+        chunks = self._sample(seen.repeat_interleave(count, dim=0), plan, generator)
         return self._chunk(medoid(chunks.unflatten(0, (-1, count)), self.horizons.obs_steps - 1))
 
-    def _sample(self, seen: Tensor, generator: Generator) -> Tensor:
-        """A normalised chunk (Tp, Da) for each row of what is seen."""
+    def _sample(self, seen: Tensor, plan: Tensor | None, generator: Generator) -> Tensor:
+        """A normalised chunk (Tp, Da) for each row of what is seen and, maybe, of a plan (B, P, Da)."""
         condition = self.denoiser.encode(seen)
-        return self.noise.sample(
-            lambda noisy, step: self.denoiser(noisy, step, condition),
-            (len(seen), self.horizons.pred_steps, self.spec.action.size),
-            generator,
-            seen.device,
-        )
+
+        def denoise(noisy: Tensor, step: Tensor) -> Tensor:
+            return self.denoiser(noisy, step, condition)
+
+        if plan is not None:
+            return self.noise.sample_on(denoise, *self._moved_on(plan), generator)
+        shape = (len(seen), self.horizons.pred_steps, self.spec.action.size)
+        return self.noise.sample(denoise, shape, generator, seen.device)
+
+    def _moved_on(self, plan: Tensor) -> tuple[Tensor, Tensor]:
+        """A plan (B, P, Da) as normalised chunks (B, Tp, Da), and where there is any (B,).
+
+        What was before it, and what comes after it, is as its nearest step.
+        """
+        before = self.horizons.obs_steps - 1
+        after = self.horizons.pred_steps - before - plan.shape[1]
+        is_known = F.pad(plan.isfinite().all(dim=2), (before, after))
+        held = hold_edges(F.pad(plan.nan_to_num(), (0, 0, before, after)), ~is_known)
+        return self.normalizer.action(held), is_known.any(dim=1)
 
     def _chunk(self, chunks: Tensor) -> ActionChunk:
         return ActionChunk(self.executed(self.normalizer.action.inverse(chunks)))

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from imitate.errors import EnvError
 from imitate.execution import Alternatives, ChunkExecution, ExecutionConfig
+from imitate.history import PLAN, ahead
 from imitate.policy import Policy
 from imitate.progress import Task
 from imitate.rollout.host import LANES, EpisodeResult, Reports
@@ -26,12 +27,16 @@ from imitate.rollout.workers import Place
 
 @dataclass
 class _Playing:
-    """An episode in progress, as seen from the policy; `is_ready` while it wants actions."""
+    """An episode in progress, as seen from the policy; `is_ready` while it wants actions.
+
+    ahead: what the last chunk says of the steps after those that were executed of it, (n, Da).
+    """
 
     seed: int
     generator: torch.Generator
     execution: ChunkExecution
     is_ready: bool = True
+    ahead: np.ndarray | None = None
 
 
 class Rounds:
@@ -92,6 +97,7 @@ class Rounds:
             if not np.isfinite(values[row]).all():
                 raise EnvError(f"the policy's action in the episode of seed {playing.seed} is not finite")
             actions[slot] = playing.execution.plan(values[row], alternatives[row])
+            playing.ahead = values[row][len(actions[slot]) :]
         self.policy_s += time.perf_counter() - began
         self.policy_calls += 1
         return actions
@@ -102,10 +108,17 @@ class Rounds:
         rows = range(self._batch)
         chosen = [sitting.get(row, slots[0]) for row in rows]
         obs = {key: torch.from_numpy(array[chosen]).to(self._device) for key, array in self._seen.items()}
+        if self._policy.plan_steps:
+            obs[PLAN] = self._plans([self._playing[slot].ahead for slot in chosen])
         generators = [
             self._playing[sitting[row]].generator if row in sitting else self._idle_generator for row in rows
         ]
         return obs, generators
+
+    def _plans(self, known: Sequence[np.ndarray | None]) -> Tensor:
+        steps, size = self._policy.plan_steps, self._policy.spec.action.size
+        plans = [ahead(() if plan is None else plan, steps, size) for plan in known]
+        return torch.from_numpy(np.stack(plans)).to(self._device)
 
     def _execute(self, actions: Mapping[int, np.ndarray]) -> list[Place]:
         """Send every place its share; gives those that will report."""

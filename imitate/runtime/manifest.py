@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from imitate.errors import BundleError, SpecError
+from imitate.history import PLAN
 from imitate.spec import DataSpec
 
 FORMAT_VERSION = 1
@@ -59,7 +60,8 @@ class Manifest:
     what was exported. images: by observation. parity: what was compared, how many, and the largest deviation.
     provenance: policy settings, checkpoint_hash, data_hash and the versions of what exported.
     hashes: SHA-256 of every other part but the signature, by name. precision: of the graph's weights,
-    float32, float16 or int8 (imitate.export.precision). compiled: where the graph is there as machine code,
+    float32, float16 or int8 (imitate.export.precision). plan_steps: P where the graph also takes the rest of
+    its last chunk (imitate.history), else 0. compiled: where the graph is there as machine code,
     too, the processor and torch that it was made for, and inputs, their names in its order.
     """
 
@@ -75,6 +77,7 @@ class Manifest:
     provenance: Mapping[str, Any]
     hashes: Mapping[str, str]
     precision: str = FLOAT32
+    plan_steps: int = 0
     compiled: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -84,6 +87,10 @@ class Manifest:
                 raise BundleError(f"{name} has {len(getattr(self, name))} entries, expected {size}")
         if len(self.spec.action.shape) != 1 or min(self.horizons) < 1 or self.noise_size < 0 or not size:
             raise BundleError(f"shape of actions {self.spec.action.shape}, horizons {tuple(self.horizons)}")
+        if self.plan_steps not in (0, self.horizons.action_steps):
+            raise BundleError(f"plan_steps is {self.plan_steps}, horizons {tuple(self.horizons)}")
+        if self.plan_steps and PLAN in self.spec.obs:
+            raise BundleError(f"an observation is called {PLAN!r}, as the last plan is")
         if not all(0 <= t < math.inf for t in self.tolerance):
             raise BundleError(f"tolerance is {list(self.tolerance)}")
 
@@ -137,6 +144,7 @@ class Manifest:
             provenance=dict(plain["provenance"]),
             hashes={str(k): str(v) for k, v in plain["hashes"].items()},
             precision=str(plain.get("precision", FLOAT32)),
+            plan_steps=int(plain.get("plan_steps", 0)),
             compiled=None if plain.get("compiled") is None else dict(plain["compiled"]),
         )
 

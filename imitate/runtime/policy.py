@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 from imitate.errors import BundleError, SpecError
+from imitate.history import PLAN, ahead
 from imitate.runtime.compiled import CompiledGraph
 from imitate.runtime.manifest import FLOAT32, Horizons, Manifest
 from imitate.spec import ArraySpec, DataSpec, require_match
@@ -56,6 +57,8 @@ class BundlePolicy:
         blank: dict[str, np.ndarray] = {
             key: np.zeros((steps, *array.shape), _dtype(array)) for key, array in self.spec.obs.items()
         }
+        if self.plan_steps:
+            blank[PLAN] = self._planned({})
         for _ in range(runs):
             self._run(blank, np.zeros(self.noise_size, np.float32))
 
@@ -66,7 +69,7 @@ class BundlePolicy:
                 recorded = {name: file[name] for name in file.files}
             pairs = len(recorded[ACTION])
             for index in range(min(pairs, CHECKED)):
-                obs = {key: recorded[OBS_PREFIX + key][index] for key in self.spec.obs}
+                obs = {key: recorded[OBS_PREFIX + key][index] for key in self.observed}
                 chunk = self.predict_with(obs, recorded[NOISE][index])
                 self._require_close(chunk, recorded[ACTION][index])
         except UNREADABLE as error:
@@ -94,6 +97,16 @@ class BundlePolicy:
         """How many standard normal numbers a chunk takes."""
         return self.manifest.noise_size
 
+    @property
+    def plan_steps(self) -> int:
+        """P, of how many steps it may be told what is planned already; 0: of none."""
+        return self.manifest.plan_steps
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """The names of what it observes, and that of its last plan where it takes one."""
+        return (*self.spec.obs, *([PLAN] if self.plan_steps else []))
+
     def require_fit(self, spec: DataSpec, where: str = "robot") -> None:
         """Raise SpecError, naming `where` and the key, unless `spec` has what this policy needs."""
         require_match(spec, self.spec, where)
@@ -101,8 +114,10 @@ class BundlePolicy:
     def predict(self, obs: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
         """The chunk (Ta, Da) float32 after observing {name: (To, …)}, both in physical units.
 
-        Its first action belongs to the newest observation's step. Raises SpecError for observations that are
-        missing, of a wrong shape or kind, or not finite, and BundleError should the graph give no finite one.
+        Its first action belongs to the newest observation's step. Where there are `plan_steps`, obs may hold
+        "plan" (P, Da): what the last chunk says from this step on, NaN where nothing. Raises SpecError for
+        observations that are missing, of a wrong shape or kind, or not finite, and BundleError should the
+        graph give no finite chunk.
         """
         return self.predict_with(obs, rng.standard_normal(self.noise_size, np.float32))
 
@@ -113,7 +128,8 @@ class BundlePolicy:
         drawn = np.asarray(noise, np.float32)
         if not np.isfinite(drawn).all():
             raise SpecError("noise is not finite")
-        chunk = self._run({key: self._checked(key, obs) for key in self.spec.obs}, drawn)
+        seen = {key: self._checked(key, obs) for key in self.spec.obs}
+        chunk = self._run({**seen, PLAN: self._planned(obs)} if self.plan_steps else seen, drawn)
         if not np.isfinite(chunk).all():
             raise BundleError("the policy gave an action that is not finite")
         return chunk
@@ -124,6 +140,14 @@ class BundlePolicy:
             fed[NOISE] = noise[None]
         chunk: np.ndarray = self._session.run(None, fed)[0][0]
         return chunk
+
+    def _planned(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The plan as the graph takes it; without one, nothing is known."""
+        shape = self.plan_steps, self.spec.action.size
+        plan = np.asarray(obs.get(PLAN, ahead((), *shape)))
+        if plan.shape != shape or plan.dtype.kind != "f":
+            raise SpecError(f"{PLAN} is {plan.dtype} {plan.shape}, expected floats of (steps, Da) = {shape}")
+        return plan.astype(np.float32, copy=False)
 
     def _checked(self, key: str, obs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The observation `key` as the graph takes it."""
@@ -197,6 +221,8 @@ def _require_graph(manifest: Manifest, session: Any) -> None:
     """Raise BundleError unless inputs and output of the graph are those of the manifest."""
     horizons, spec = manifest.horizons, manifest.spec
     expected: dict[str, Sequence[int]] = {k: [1, horizons.obs_steps, *a.shape] for k, a in spec.obs.items()}
+    if manifest.plan_steps:
+        expected[PLAN] = [1, manifest.plan_steps, spec.action.size]
     if manifest.noise_size:
         expected[NOISE] = [1, manifest.noise_size]
     found = {each.name: list(each.shape) for each in session.get_inputs()}

@@ -8,6 +8,7 @@ import numpy as np
 
 from imitate.deploy.predictor import CheckpointPredictor, Loaded, load_predictor
 from imitate.errors import ServerError
+from imitate.history import PLAN, ahead
 from imitate.serving.wire import array
 from imitate.spec import ArraySpec, DataSpec
 
@@ -28,6 +29,7 @@ class Answerer(Protocol):
     spec: DataSpec
     obs_steps: int
     action_steps: int
+    plan_steps: int
     origin: Mapping[str, Any]
 
     def answer(self, questions: Sequence[Question]) -> np.ndarray:
@@ -40,7 +42,7 @@ class OneByOne:
     def __init__(self, loaded: Loaded) -> None:
         self._predictor, self.origin = loaded.predictor, loaded.origin
         self.spec, self.obs_steps = loaded.predictor.spec, loaded.predictor.obs_steps
-        self.action_steps = loaded.predictor.action_steps
+        self.action_steps, self.plan_steps = loaded.predictor.action_steps, loaded.predictor.plan_steps
 
     def answer(self, questions: Sequence[Question]) -> np.ndarray:
         """See Answerer."""
@@ -56,6 +58,7 @@ class Together:
         self.spec: DataSpec = policy.spec
         self.obs_steps: int = policy.horizons.obs_steps
         self.action_steps: int = policy.horizons.action_steps
+        self.plan_steps: int = policy.plan_steps
 
     def answer(self, questions: Sequence[Question]) -> np.ndarray:
         """See Answerer."""
@@ -63,7 +66,7 @@ class Together:
 
         batch = {
             key: torch.from_numpy(np.stack([q.obs[key] for q in questions])).to(self._device)
-            for key in self.spec.obs
+            for key in questions[0].obs
         }
         noise = [torch.Generator().manual_seed(question.seed) for question in questions]
         with torch.inference_mode():
@@ -107,7 +110,20 @@ def question_of(message: Mapping[str, Any], answerer: Answerer, seed: int) -> Qu
     missing = [key for key in spec if key not in obs]
     if missing:
         raise ServerError(f"observation {missing[0]!r} is missing; found {sorted(map(str, obs))[:20]}")
-    return Question({key: _checked(key, obs[key], spec[key], steps) for key in spec}, seed)
+    seen = {key: _checked(key, obs[key], spec[key], steps) for key in spec}
+    if answerer.plan_steps:
+        seen[PLAN] = _plan(obs.get(PLAN), answerer.plan_steps, answerer.spec.action.size)
+    return Question(seen, seed)
+
+
+def _plan(value: Any, steps: int, size: int) -> np.ndarray:
+    """What a client says is planned; without it nothing is."""
+    if value is None:
+        return ahead((), steps, size)
+    found = array(value, PLAN)
+    if found.shape != (steps, size) or found.dtype.kind != "f":
+        raise ServerError(f"{PLAN} is {found.dtype} {found.shape}, expected floats of {(steps, size)}")
+    return found.astype(np.float32)
 
 
 def _checked(key: str, value: Any, spec: ArraySpec, steps: int) -> np.ndarray:

@@ -23,8 +23,9 @@ LARGEST_BYTES = 64 << 20
 class PolicyClient:
     """Connects at once, and again whenever the connection is lost; not safe for several threads.
 
-    spec: what the policy observes and does. obs_steps, action_steps: To and Ta. `timeout_s` is how long
-    connecting and each question may take, all attempts together.
+    spec: what the policy observes and does. obs_steps, action_steps: To and Ta. plan_steps: P where it may be
+    told what is planned already, as obs["plan"] (P, Da) float32, see imitate.history; or 0. `timeout_s` is
+    how long connecting and each question may take, all attempts together.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class PolicyClient:
         try:
             self.spec = DataSpec.from_json(hello["spec"])
             self.obs_steps, self.action_steps = int(hello["obs_steps"]), int(hello["action_steps"])
+            self.plan_steps = int(hello.get("plan_steps", 0))
         except (KeyError, TypeError, ValueError, SpecError) as error:
             raise ServerError(f"{url} does not say what its policy observes and does: {error!r}") from error
         self.origin: Mapping[str, Any] = hello.get("origin", {})

@@ -70,6 +70,7 @@ class PolicyServer:
                 "spec": answerer.spec.to_json(),
                 "obs_steps": answerer.obs_steps,
                 "action_steps": answerer.action_steps,
+                "plan_steps": answerer.plan_steps,
                 "origin": dict(answerer.origin),
             }
         )
@@ -174,9 +175,10 @@ class PolicyServer:
 
 
 def message_bytes(answerer: Answerer) -> int:
-    """The most that a question can take: observations as float64, and what is said besides."""
+    """The most that a question can take: observations and plan as float64, and what is said besides."""
     numbers = sum(math.prod(spec.shape) * (1 if spec.is_image else 8) for spec in answerer.spec.obs.values())
-    return answerer.obs_steps * numbers + SLACK_BYTES
+    plan = answerer.plan_steps * answerer.spec.action.size * 8
+    return answerer.obs_steps * numbers + plan + SLACK_BYTES
 
 
 def _quiet() -> logging.Logger:

@@ -1,6 +1,7 @@
 """What policy server and client say to one another: one msgpack map per WebSocket message.
 
-    server, once      {"protocol": 1, "spec": …, "obs_steps": To, "action_steps": Ta, "origin": …}
+    server, once      {"protocol": 1, "spec": …, "obs_steps": To, "action_steps": Ta, "plan_steps": P,
+                       "origin": …}
     client            {"id": n, "obs": {name: array (To, …)}, "seed": s}        seed may be absent
     server            {"id": n, "action": array (Ta, Da), "batch": rows, "seconds": of inference}
                   or  {"id": n, "error": "one line"}

@@ -22,7 +22,7 @@ from small_policies import (
     train,
 )
 
-from imitate.errors import MissingExtraError
+from imitate.errors import MissingExtraError, SpecError
 from imitate.export.bundle import export_policy
 from imitate.policies.nets.images import ImageConfig
 from imitate.policies.nets.points import PointsConfig
@@ -79,7 +79,9 @@ def require_equal(policy: Policy, exported: BundlePolicy, obs: dict[str, torch.T
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed")
 @pytest.mark.parametrize(
-    "image", [ImageConfig(), ImageConfig("vit_tiny", resize=(40, 40))], ids=["resnet18", "vit_tiny"]
+    "image",
+    [ImageConfig(), ImageConfig("vit_tiny", resize=(40, 40)), ImageConfig("small", crop=1.0)],
+    ids=["resnet18", "vit_tiny", "small"],
 )
 def test_images_and_points_are_inside(image: ImageConfig, tmp_path: Path) -> None:
     config = small_config(next(p for p in CONFIGS if p.stem == "bc"))
@@ -103,3 +105,24 @@ def test_images_and_points_are_inside(image: ImageConfig, tmp_path: Path) -> Non
     for key in ("camera", "cloud"):
         other = {**first, key: batch.obs[key][1].numpy()}
         assert not np.array_equal(exported.predict_with(first, noise), exported.predict_with(other, noise))
+
+
+@pytest.mark.parametrize("name", ["diffusion", pytest.param("diffusion_transformer", marks=pytest.mark.slow)])
+def test_a_policy_that_goes_on_with_its_plan_goes_on_as_a_file(name: str, tmp_path: Path) -> None:
+    config = small_config(next(path for path in CONFIGS if path.stem == name))
+    horizons = dataclasses.replace(config.horizons, action_steps=12)
+    config = dataclasses.replace(config, warm_start=0.5, horizons=horizons)  # type: ignore[type-var]
+    policy = trained(config, SPEC)
+    done = export_policy(saved(policy, config, tmp_path / "run"), tmp_path / "p.imitate", compared=COMPARED)
+    assert done.manifest.plan_steps == 12
+    exported = open_bundle(tmp_path / "p.imitate").policy()
+    obs = make_batch(config, 6, seed=3).obs
+    plan = torch.rand(6, 12, 3) * torch.tensor([8000.0, 1e-3, 0.0]) + torch.tensor(LOW, dtype=torch.float32)
+    plan[:, 7:], plan[::3] = torch.nan, torch.nan
+    require_equal(policy, exported, {**obs, "plan": plan})
+    require_equal(policy, exported, obs)
+    seen, rng = {key: value[1].numpy() for key, value in obs.items()}, np.random.default_rng
+    begun, gone_on = (exported.predict({**seen, **more}, rng(0)) for more in ({}, {"plan": plan[1].numpy()}))
+    assert not np.allclose(begun, gone_on)
+    with pytest.raises(SpecError, match=r"plan is float32 \(3, 3\), expected floats"):
+        exported.predict({**seen, "plan": plan[1, :3].numpy()}, rng(0))

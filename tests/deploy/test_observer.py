@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from imitate.deploy.inference import Chunk
+from imitate.deploy.late_deltas import Deltas
 from imitate.deploy.observer import AFTER_NEWS, Observer
-from imitate.deploy.plan import Schedule
+from imitate.deploy.plan import Plan, Schedule
 from imitate.deploy.robot import Reading, Snapshot
 from imitate.deploy.safety.state_machine import State
+from imitate.deploy.strategy import Receding
 from imitate.spec import ArraySpec, DataSpec
 
 PERIOD_S = 0.1
@@ -148,3 +151,41 @@ def test_a_stream_that_stopped_does_not_move_the_looks() -> None:
     streams = Streams()
     looked_at(streams, {"cube": (-1.0, 50.0), "arm": (-1.0, 60.0)}, 5)
     assert streams.observer.late_s(PERIOD_S) == 0
+
+
+class Asked:
+    """An inference that keeps what it is asked."""
+
+    def __init__(self) -> None:
+        self.questions: list[dict[str, np.ndarray]] = []
+
+    def is_idle(self) -> bool:
+        return True
+
+    def ask(self, step: int, obs: dict[str, np.ndarray], now_s: float) -> None:
+        self.questions.append(obs)
+
+
+@pytest.mark.parametrize("plan_steps", [0, 4])
+def test_a_policy_that_goes_on_is_told_what_the_arm_is_about_to_do(plan_steps: int) -> None:
+    """A chunk of steps 2 to 5 is known when step 3 is seen: 3, 4 and 5 are ahead."""
+    plan, asked = Plan(lambda: Receding(2), Deltas(np.array([False]), np.zeros(1), np.ones(1))), Asked()
+    plan.take(Chunk(2, np.arange(4.0)[:, None], 0.0), 2)
+    robot: Any = SimpleNamespace(
+        read=lambda: Snapshot({key: Reading(np.zeros(1), 0.29) for key in SPEC.obs}, {})
+    )
+    fresh = SimpleNamespace(stale=(), fault=None)
+    guard: Any = SimpleNamespace(
+        seeing=SimpleNamespace(check=lambda *_: fresh),
+        judge=lambda *_: None,
+    )
+    predictor: Any = SimpleNamespace(spec=SPEC, obs_steps=2, plan_steps=plan_steps)
+    journal: Any = SimpleNamespace(observation=lambda *_: None)
+    timings: Any = SimpleNamespace(age_s=[], recent_latency_s=lambda: 0.2)
+    observer = Observer(robot, predictor, guard, asked, plan, journal, timings)  # type: ignore[arg-type]
+    observer.observe(0.3, Schedule(0.0, PERIOD_S, 0.0))
+    (question,) = asked.questions
+    if not plan_steps:
+        assert question.keys() == SPEC.obs.keys()
+    else:
+        assert question["plan"][:3, 0].tolist() == [1.0, 2.0, 3.0] and np.isnan(question["plan"][3]).all()

@@ -25,7 +25,8 @@ class Chooser:
     def __init__(self, bias: float = 0.0, error: float = 0.0, gain: float = 1.0) -> None:
         self.bias, self.error, self.gain = bias, error, gain
         self.noise_size = 1
-        self.policy = type("P", (), {"spec": SPEC})()
+        self.policy = type("P", (), {"spec": SPEC, "plan_steps": 0})()
+        self.observed = tuple(SPEC.obs)
         self.spec = SPEC
 
     def inputs(self, obs: dict[str, Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 from imitate.errors import ConfigError, ServerError
 from imitate.serving import server as module
 from imitate.serving.access import AccessConfig
+from imitate.serving.answering import Question
 from imitate.serving.client import PolicyClient
 from imitate.serving.server import PolicyServer, ServerConfig
 from imitate.serving.wire import pack, unpack
@@ -238,3 +239,23 @@ def test_an_address_in_use_is_said_in_one_line(server: PolicyServer) -> None:
 def test_a_server_that_is_not_there(address: str, problem: str) -> None:
     with pytest.raises(ServerError, match=problem):
         PolicyClient(address, timeout_s=0.3)
+
+
+class GoingOn(Doubling):
+    """Gives back what it is told is planned."""
+
+    plan_steps = 2
+
+    def answer(self, questions: Sequence[Question]) -> np.ndarray:
+        return np.stack([np.nan_to_num(q.obs["plan"], nan=-1.0) for q in questions])
+
+
+def test_what_is_planned_travels_along() -> None:
+    with serving(GoingOn()) as server, PolicyClient(url(server)) as client:
+        assert client.plan_steps == 2
+        assert client.predict(OBS).tolist() == [[-1, -1]] * 2, "nothing is planned where nobody says so"
+        plan = np.array([[1, 2], [np.nan, np.nan]], np.float32)
+        assert client.predict({**OBS, "plan": plan}).tolist() == [[1, 2], [-1, -1]]
+        for wrong in (plan[:1], np.zeros((2, 2), np.int64)):
+            with pytest.raises(ServerError, match="plan is"):
+                client.predict({**OBS, "plan": wrong})

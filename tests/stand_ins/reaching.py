@@ -20,6 +20,7 @@ class Reaching:
 
     obs_steps = 2
     action_steps = 8
+    plan_steps = 0
 
     def __init__(self, spec: DataSpec, takes_s: float = 0.0) -> None:
         self.spec = spec.select(["ee_to_goal", "gripper"])

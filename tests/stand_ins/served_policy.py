@@ -20,7 +20,7 @@ OBS = {"x": np.ones((2, 2), np.float32), "eye": np.zeros((2, 4, 6, 3), np.uint8)
 class Doubling:
     """The chunk is twice the newest x, then x plus the seed; an x of 13 makes it fail."""
 
-    spec, obs_steps, action_steps, origin = SPEC, 2, 2, {"kind": "test"}
+    spec, obs_steps, action_steps, plan_steps, origin = SPEC, 2, 2, 0, {"kind": "test"}
 
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds

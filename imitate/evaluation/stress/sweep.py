@@ -20,6 +20,7 @@ from imitate.evaluation.stress.env import StressedEnvConfig
 from imitate.evaluation.stress.kinds import KINDS, PLAIN, SEEN_ONLY_IN_IMAGES, kind_of, require_size
 from imitate.evaluation.stress.result import FILE_NAME, Cell, StressResult, load, save
 from imitate.evaluation.stress.spread import SPREAD, Spread, spread_of
+from imitate.execution import require_rest
 from imitate.parts import to_json
 from imitate.progress import Progress, Task
 from imitate.rollout import Player, RolloutConfig, rollout
@@ -88,7 +89,11 @@ class Sweep:
         stress: StressConfig,
         player: Player = rollout,
     ) -> "Sweep":
-        """The sweep of a policy in `env`; raises ConfigError where noise has no unit."""
+        """The sweep of a policy in `env`.
+
+        Raises ConfigError where noise has no unit, and where nothing is left to go on with (require_rest).
+        """
+        require_rest(config.execution, loaded.policy.plan_steps)
         check = SeedCheck.of(loaded.info, env, seeds)
         try:
             spread = spread_of(loaded.policy, stress.noise_unit)

@@ -35,6 +35,7 @@ class NoiseSchedule:
         sampler: Sampler,
         clip_sample: bool,
         temperature: float = 1.0,
+        warm_start: float = 0.0,
     ) -> None:
         _require_choice("schedule", schedule, get_args(Schedule))
         _require_choice("prediction", prediction, get_args(Prediction))
@@ -42,6 +43,7 @@ class NoiseSchedule:
         _require_whole_shares(train_steps, inference_steps)
         if temperature < 0:
             raise ConfigError(f"policy.temperature is {temperature}, expected 0 or more")
+        _require_warm(warm_start, train_steps, inference_steps, sampler)
         self.temperature = temperature
         self.train_steps = train_steps
         self.inference_steps = inference_steps
@@ -58,6 +60,8 @@ class NoiseSchedule:
             if sampler == "dpm_solver"
             else ddim_steps(levels, self._scales, temperature if sampler == "ddpm" else None)
         )
+        warm = warm_levels(warm_start, train_steps, inference_steps) if warm_start else []
+        self._warm = ddim_steps(warm, self._scales, None) if warm else []
 
     def training_pair(self, clean: Tensor, noise: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """x_k (B, Tp, Da) at levels `step` (B,), and what the network should predict there."""
@@ -74,7 +78,11 @@ class NoiseSchedule:
 
     def clean_estimate(self, predicted: Tensor, noisy: Tensor, step: int) -> Tensor:
         """The estimate of x_0 that a prediction at level `step` implies, float32, clipped if set so."""
-        signal, sigma = self.scales(step)
+        return self._clean(predicted, noisy, *self.scales(step))
+
+    def _clean(
+        self, predicted: Tensor, noisy: Tensor, signal: float | Tensor, sigma: float | Tensor
+    ) -> Tensor:
         predicted, noisy = predicted.float(), noisy.float()
         if self.prediction == "epsilon":
             clean = (noisy - sigma * predicted) / signal
@@ -103,6 +111,54 @@ class NoiseSchedule:
 
         noise = self.temperature * draw_noise(shape, generator, device)
         return walk(self._steps, estimate, noise, generator)
+
+    def sample_on(
+        self,
+        denoise: Callable[[Tensor, Tensor], Tensor],
+        planned: Tensor,
+        is_planned: Tensor,
+        generator: Generator,
+    ) -> Tensor:
+        """As `sample`, but rows that `is_planned` (B,) begin at chunks `planned` (B, Tp, Da), noised in part.
+
+        They begin at the highest level of the warm start and take as many steps as the others; `denoise` is
+        given the level of every row, (B,). To start from the plan before is Diffuser's (Janner et al., arXiv
+        2205.09991, section 5.4), which then takes fewer steps; here they are smaller.
+        """
+        rows = is_planned[:, None, None]
+
+        def chosen(warm: float, cold: float) -> Tensor:
+            return torch.where(rows, warm, cold)
+
+        noise = self.temperature * draw_noise(planned.shape, generator, planned.device)
+        signal, sigma = self.scales(self._warm[0].level)
+        x = torch.where(rows, signal * planned + sigma * noise, noise)
+        for warm, cold in zip(self._warm, self._steps, strict=True):
+            predicted = denoise(x, torch.where(is_planned, warm.level, cold.level))
+            (signal, cold_signal), (sigma, cold_sigma) = zip(
+                self.scales(warm.level), self.scales(cold.level), strict=True
+            )
+            clean = self._clean(predicted, x, chosen(signal, cold_signal), chosen(sigma, cold_sigma))
+            x = chosen(warm.noisy, cold.noisy) * x + chosen(warm.clean, cold.clean) * clean
+        return clean
+
+
+def warm_levels(share: float, train_steps: int, inference_steps: int) -> list[int]:
+    """The levels of a start at `share` of all of them, highest first; as many and as even as others are."""
+    top = round(share * train_steps)
+    return [round(top * left / inference_steps) - 1 for left in range(inference_steps, 0, -1)]
+
+
+def _require_warm(share: float, train_steps: int, inference_steps: int, sampler: str) -> None:
+    if not 0 <= share <= 1:
+        raise ConfigError(f"policy.warm_start is {share}, expected a share of the noise levels from 0 to 1")
+    if share and sampler != "ddim":
+        raise ConfigError(f"policy.warm_start is {share}, which needs policy.sampler=ddim, not {sampler}")
+    if share and round(share * train_steps) < inference_steps:
+        raise ConfigError(
+            f"policy.warm_start is {share} of policy.train_steps = {train_steps} levels, too few for "
+            f"policy.inference_steps = {inference_steps}"
+        )
 
 
 def _require_choice(name: str, value: str, choices: Sequence[str]) -> None:

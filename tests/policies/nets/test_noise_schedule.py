@@ -4,13 +4,16 @@ import itertools
 from collections.abc import Callable
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from imitate.errors import ConfigError
-from imitate.policies.nets.noise_schedule import NoiseSchedule, Prediction, Sampler, Schedule
+from imitate.policies.nets.noise_schedule import NoiseSchedule, Prediction, Sampler, Schedule, warm_levels
 
 SHAPE = (64, 4, 2)
 MEAN, STD = 0.3, 0.5
@@ -166,5 +169,60 @@ def test_ddpm_is_the_ancestral_sampling_of_diffusers() -> None:
     ],
 )
 def test_wrong_settings_are_named(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make(**changes)
+
+
+@pytest.mark.parametrize("prediction", get_args(Prediction))
+def test_rows_without_a_plan_are_sampled_as_ever(prediction: Any) -> None:
+    schedule = make(prediction=prediction, warm_start=0.5, temperature=0.7, clip_sample=True)
+
+    def denoise(noisy: Tensor, step: Tensor) -> Tensor:
+        return torch.sin(noisy + step.reshape(-1, 1, 1) / 100)
+
+    generator = torch.Generator().manual_seed(0)
+    is_planned = torch.zeros(SHAPE[0], dtype=torch.bool)
+    found = schedule.sample_on(denoise, noise(5), is_planned, generator)
+    torch.testing.assert_close(found, sample(schedule, denoise), atol=1e-5, rtol=0)
+
+
+def test_a_warm_start_keeps_more_of_the_plan_the_less_it_is_noised() -> None:
+    """Where x_0 ~ N(MEAN, STD²), a plan of MEAN + STD stays above the mean by a share that is known."""
+    kept = {}
+    for share in (0.1, 0.5, 1.0):
+        schedule = make(warm_start=share, inference_steps=50 if share == 1 else 5)
+        each = gaussian_denoiser(schedule)
+        is_planned = torch.arange(SHAPE[0]) % 2 == 0
+
+        def denoise(noisy: Tensor, step: Tensor, each: Any = each) -> Tensor:
+            rows = [each(noisy[i : i + 1], step[i : i + 1]) for i in range(len(noisy))]
+            return torch.cat(rows)
+
+        many = torch.full(SHAPE, MEAN + STD)
+        found = schedule.sample_on(denoise, many, is_planned, torch.Generator().manual_seed(0))
+        assert abs(found[~is_planned].mean() - MEAN) < 0.1
+        kept[share] = ((found[is_planned].mean() - MEAN) / STD).item()
+    assert kept[0.1] > 0.9 > kept[0.5] > 0.3 > abs(kept[1.0])
+
+
+@given(st.integers(1, 100), st.integers(1, 100))
+def test_levels_of_a_warm_start_are_even_and_below_its_share(top: int, count: int) -> None:
+    assume(count <= top)
+    found = warm_levels(top / 100, 100, count)
+    assert len(found) == count and found[0] == top - 1 and found[-1] >= 0
+    gaps = -np.diff([*found, -1])
+    assert gaps.min() >= 1 and gaps.max() - gaps.min() <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"warm_start": 1.5}, "policy.warm_start is 1.5, expected a share"),
+        ({"warm_start": -0.1}, "expected a share"),
+        ({"warm_start": 0.5, "sampler": "ddpm"}, "policy.sampler=ddim, not ddpm"),
+        ({"warm_start": 0.05}, "too few for policy.inference_steps = 10"),
+    ],
+)
+def test_a_warm_start_that_cannot_be_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make(**changes)
