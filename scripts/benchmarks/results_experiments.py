@@ -31,6 +31,11 @@ class Experiment:
     group: str = ""
 
 
+WARM = (
+    "policy.temperature=0.7",
+    "policy.horizons.action_steps=15",
+    "rollout.execution.action_steps=6",
+)
 PUSHT = Experiment(
     env=("env=pusht",),
     train=(
@@ -47,6 +52,8 @@ PUSHT = Experiment(
         "5 calls": ("policy.temperature=0.7", "rollout.execution.action_steps=6"),
         "5 calls, 16 samples": ("policy.alternatives=16", "rollout.execution.action_steps=6"),
         "2 calls": ("policy.inference_steps=2", "policy.temperature=0.7", "rollout.execution.action_steps=6"),
+        "2 calls, warm start": ("policy.inference_steps=2", "policy.warm_start=0.5", *WARM),
+        "1 call, warm start": ("policy.inference_steps=1", "policy.warm_start=0.3", *WARM),
     },
     episodes=500,
 )
