@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imitate.errors import ConfigError, SpecError, nearest
+from imitate.history import PLAN
 from imitate.normalize import Mode, StateEncoder
 from imitate.policies.nets.images import ImageConfig
 from imitate.policies.nets.observation import ObservationConfig
@@ -128,6 +129,7 @@ class Seeing(ObservingPolicy, TaughtPolicy):
         super().__init__(config, dataclasses.replace(spec, obs=seen))
         self.config, self._given = config, spec
         self.acting = acting.build(acting_spec).requires_grad_(False)
+        self.plan_steps = self.acting.plan_steps
         self.estimated = StateEncoder(hidden)
         self._same = _found_again(hidden, seen)
         self.register_buffer("learnt", self._is_learnt(), persistent=False)
@@ -169,7 +171,8 @@ class Seeing(ObservingPolicy, TaughtPolicy):
     @torch.no_grad()
     def predict(self, obs: Mapping[str, Tensor], generator: Generator) -> ActionChunk:
         """What the teacher would do where the states are as estimated; see Policy."""
-        return self.acting.predict(self.states(obs), generator)
+        plan = {PLAN: obs[PLAN]} if self.plan_steps and PLAN in obs else {}
+        return self.acting.predict({**self.states(obs), **plan}, generator)
 
     def states(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """{name: (B, To, …)} of all that the teacher sees: estimated, or as observed."""

@@ -11,8 +11,11 @@ from torch import Tensor
 
 from imitate.checkpoint import describe, load_policy, save
 from imitate.errors import ConfigError, SpecError
+from imitate.history import PLAN
 from imitate.normalize import ArrayStatistics
 from imitate.policies.bc import BehaviourCloning, BehaviourCloningConfig
+from imitate.policies.diffusion import DiffusionConfig
+from imitate.policies.nets.film_mlp import FilmMlpConfig
 from imitate.policies.nets.images import ImageConfig
 from imitate.policies.nets.observation import ObservationConfig
 from imitate.policies.nets.points import PointsConfig
@@ -111,6 +114,17 @@ def test_observations_that_are_there_reach_the_teacher_as_they_are() -> None:
     told = policy.states(obs)
     assert list(told) == ["hand", "object"]
     assert told["hand"] is obs["hand"] and told["object"].shape == (2, 2, 2)
+
+
+def test_the_last_plan_reaches_a_teacher_that_begins_there() -> None:
+    acting = DiffusionConfig(Horizons(2, 4, 2), denoiser=FilmMlpConfig(8, 1, 8), warm_start=0.4)
+    policy, obs = CONFIG.completed(acting, TEACHER_SPEC).build(SPEC).eval(), scenes(2).obs
+    assert policy.plan_steps == 2
+    for weight in policy.acting.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    plans = [torch.full((2, 2, 2), value) for value in (-0.9, 0.9)]
+    low, high = (policy.predict({**obs, PLAN: plan}, seeded()).values for plan in plans)
+    assert not torch.equal(low, high)
 
 
 def test_places_and_angles_are_learnt_from_pictures_and_the_teacher_stays() -> None:
