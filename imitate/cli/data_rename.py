@@ -4,7 +4,7 @@
     imitate data rename data.path=demos.zarr 'observations={ee_pos: eef_pos}' out=renamed.view.json
     imitate data rename data.path=renamed.view.json 'units={eef_pos: [m, m, m]}' out=units.view.json
     imitate data rename data.path=units.view.json rate_hz=20 out=rated.view.json
-    imitate data rename data.path=rated.view.json 'parts={height: [eef_pos.z]}' out=parts.view.json
+    imitate data rename data.path=rated.view.json 'parts={height: [eef_pos.ee_z]}' out=parts.view.json
 
 No number is changed: units and rate say what the numbers are, they do not convert them. Nothing is copied,
 and the store stays as it is.
