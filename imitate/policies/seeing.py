@@ -16,7 +16,7 @@ Notation: B batch, To observation steps, S size of the normalised states that ar
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -42,7 +42,9 @@ class SeeingConfig:
 
     teacher: a run or checkpoint of a policy over states; training needs it, acting does not.
     estimate: what of the teacher's observations is not there when acting, and is estimated from all others
-        that are used. An element that bears the same name in one of those is taken from there.
+        that are used.
+    given: those of the others that hold elements of what is estimated, under the same names: these elements
+        are taken from there.
     observation: how those others enter.
     width, layers: hidden layers between what is seen and the estimates.
     acting, acting_spec: the teacher's own settings and spec; training fills them in.
@@ -50,6 +52,7 @@ class SeeingConfig:
 
     teacher: str | None = None
     estimate: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     observation: ObservationConfig = field(
         default_factory=lambda: ObservationConfig(image=ImageConfig("small", crop=1.0))
     )
@@ -127,16 +130,16 @@ class Seeing(ObservingPolicy, TaughtPolicy):
                     "policy.estimate where it is not there when acting"
                 )
         super().__init__(config, dataclasses.replace(spec, obs=seen))
-        self.config, self._given = config, spec
+        self.config, self._trained_on = config, spec
         self.acting = acting.build(acting_spec).requires_grad_(False)
         self.plan_steps = self.acting.plan_steps
         self.estimated = StateEncoder(hidden)
-        self._same = _found_again(hidden, seen)
+        self._same = _found_again(hidden, seen, config.given)
         self.register_buffer("learnt", self._is_learnt(), persistent=False)
         if not self.learnt.any():
             raise ConfigError(
-                f"policy.estimate names {', '.join(hidden)}, every element of which another observation has "
-                "under the same name: nothing is left to estimate"
+                f"policy.estimate names {', '.join(hidden)}, every element of which is in policy.given: "
+                "nothing is left to estimate"
             )
         sizes = [self.observation.size, *[config.width] * config.layers]
         layers = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in itertools.pairwise(sizes)]
@@ -151,13 +154,29 @@ class Seeing(ObservingPolicy, TaughtPolicy):
         """Take over `teacher`, which acts; see TaughtPolicy."""
         where = f"policy.teacher={self.config.teacher}"
         require_match(teacher.spec, self.config.known()[1], where)
-        require_match(self._given, teacher.spec, f"the data for {where}")
+        require_match(self._trained_on, teacher.spec, f"the data for {where}")
         self.acting.load_state_dict(teacher.state_dict())
         theirs = teacher.normalizer.state.normalizers
         for name, normalizer in self.estimated.normalizers.items():
             if name not in theirs:
                 raise SpecError(f"policy.estimate names {name!r}, which {where} sees as a set of points")
             normalizer.load_state_dict(theirs[name].state_dict())
+
+    def prepare(self, windows: Iterable[Batch]) -> list[str]:
+        """Check that what is given is what is estimated, and load weights; see Policy. Raises SpecError."""
+        obs = next(iter(windows)).obs
+        for key, found in self._same.items():
+            for index, (other, place) in found.items():
+                here, there = (
+                    value.flatten(2)[..., i] for value, i in ((obs[key], index), (obs[other], place))
+                )
+                if not torch.allclose(here, there, rtol=1e-5, atol=1e-6):
+                    name = self.estimated.states[key].names[index]
+                    raise SpecError(
+                        f"policy.given names {other!r}, but its {name!r} is not that of {key!r}: in the "
+                        f"data they differ by up to {float((here - there).abs().max()):.3g}"
+                    )
+        return super().prepare(windows)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Huber loss of the newest step's normalised estimates, and each element's mean absolute error."""
@@ -221,15 +240,20 @@ class Seeing(ObservingPolicy, TaughtPolicy):
 
 
 def _found_again(
-    hidden: Mapping[str, ArraySpec], seen: Mapping[str, ArraySpec]
+    hidden: Mapping[str, ArraySpec], seen: Mapping[str, ArraySpec], given: Sequence[str]
 ) -> dict[str, dict[int, tuple[str, int]]]:
-    """Of each hidden observation, the elements that are seen under the same name, and where."""
-    places = {
-        name: (key, index)
-        for key, array in seen.items()
-        if not array.is_image
-        for index, name in enumerate(array.names)
-    }
+    """Of each hidden observation, the elements that `given` ones hold under the same name, and where."""
+    places: dict[str, tuple[str, int]] = {}
+    for key in given:
+        if key not in seen:
+            raise ConfigError(f"policy.given names {key!r}{nearest(key, list(seen))}")
+        names = set(seen[key].names)
+        if not names & {name for array in hidden.values() for name in array.names}:
+            raise ConfigError(
+                f"policy.given names {key!r} of elements {sorted(names)}, none of which "
+                f"{', '.join(map(repr, hidden))} has"
+            )
+        places |= {name: (key, index) for index, name in enumerate(seen[key].names)}
     return {
         key: {index: places[name] for index, name in enumerate(array.names) if name in places}
         for key, array in hidden.items()

@@ -60,7 +60,7 @@ PUSHT = Experiment(
 # What people's recordings say of the block is a label here: it is not seen when acting.
 PUSHT_IMAGE = Experiment(
     env=("env=pusht", "env.image=true", "env.agent=true"),
-    train=("policy=seeing", "policy.estimate=[state]", "train.batch_size=64"),
+    train=("policy=seeing", "policy.estimate=[state]", "policy.given=[agent_pos]", "train.batch_size=64"),
     steps=4000,
     recordings=PUSHT.recordings,
     renamed=("parts={agent_pos: [state.0, state.1]}",),

@@ -30,7 +30,7 @@ SPEC = DataSpec(
     {"state": STATE, "hand": STATE.part((0,)), "camera": ArraySpec((SIDE, SIDE, 3), "uint8")}, ArraySpec((2,))
 )
 ACTING = BehaviourCloningConfig(Horizons(2, 4, 2), width=16, layers=1)
-CONFIG = SeeingConfig(estimate=("state",), width=32)
+CONFIG = SeeingConfig(estimate=("state",), given=("hand",), width=32)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -94,7 +94,7 @@ def test_it_does_what_the_teacher_does_where_states_are_as_estimated() -> None:
     assert torch.equal(policy.predict(obs, seeded()).values, expected)
 
 
-def test_elements_seen_under_the_same_name_are_taken_from_there_and_not_learnt() -> None:
+def test_given_elements_are_taken_from_there_and_not_learnt() -> None:
     policy, batch = seeing().eval(), scenes(5)
     assert torch.equal(policy.states(batch.obs)["state"][..., 0], batch.obs["hand"][..., 0])
     state = batch.obs["state"].clone()
@@ -104,6 +104,20 @@ def test_elements_seen_under_the_same_name_are_taken_from_there_and_not_learnt()
     assert not any("hand" in name for name in policy.loss(batch))
     state[..., 1] += 100
     assert policy.loss(moved)["loss"] > policy.loss(batch)["loss"]
+
+
+def test_what_bears_the_same_name_by_chance_is_estimated() -> None:
+    policy, obs = seeing(dataclasses.replace(CONFIG, given=())).eval(), scenes(5).obs
+    assert policy.learnt.all()
+    assert not torch.equal(policy.states(obs)["state"][..., 0], obs["hand"][..., 0])
+
+
+def test_what_is_given_must_be_the_same_in_the_data() -> None:
+    policy, batch = seeing(), scenes(5)
+    assert policy.prepare([batch]) == []
+    batch.obs["hand"] = batch.obs["hand"] + 0.5
+    with pytest.raises(SpecError, match=r"its 'hand' is not that of 'state': .* by up to 0\.5"):
+        policy.prepare([batch])
 
 
 def test_observations_that_are_there_reach_the_teacher_as_they_are() -> None:
@@ -195,9 +209,15 @@ def test_a_checkpoint_acts_without_the_teacher_and_without_labels(tmp_path: Any)
             r"policy\.estimate names 'camera', a camera",
         ),
         ({}, TEACHER_SPEC, "at least one observation"),
+        ({"given": ("hands",)}, SPEC, r"policy\.given names 'hands' \(did you mean 'hand'\?\)"),
+        (
+            {"given": ("camera",)},
+            SPEC,
+            r"policy\.given names 'camera' of elements \[\], none of which 'state'",
+        ),
         (
             {},
-            DataSpec({"state": STATE, "same": dataclasses.replace(STATE)}, SPEC.action),
+            DataSpec({**SPEC.obs, "hand": STATE}, SPEC.action),
             r"policy\.estimate names state, every element of which .*: nothing is left to estimate",
         ),
     ],

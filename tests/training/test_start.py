@@ -212,7 +212,7 @@ def test_a_policy_that_estimates_takes_over_its_teachers_settings_and_goes_on(
 ) -> None:
     acting = DiffusionConfig(Horizons(2, 4, 2), denoiser=TINY)
     start(dataclasses.replace(run_of(demos, max_steps=4), policy=acting), tmp_path / "teacher")
-    config = SeeingConfig(str(tmp_path / "teacher"), ("velocity",), width=8)
+    config = SeeingConfig(str(tmp_path / "teacher"), ("velocity",), ("again",), width=8)
     view = tmp_path / "beside.view.json"
     with open_store(demos) as store:
         derive(store, [Rename(parts={"again": ("velocity.dx",)})], view)
