@@ -13,6 +13,7 @@ class ClusterConfig:
     workers: processes that train, play or measure at the same time. cpus, gpus: what each of them takes.
     shards: parts of each training batch, dealt to the workers, each with noise of its own: a batch of
         batch_size windows is the same, and learned from in the same way, however many workers there are.
+    sharded: each worker holds its part of the weights alone, of their average and of the optimiser (FSDP2).
     min_workers: training goes on with as few as these where workers are lost and not replaced.
     episodes_per_task: how many episodes of a rollout are lost, and played again, with a worker.
     restarts: how often a lost worker is replaced before the command gives up.
@@ -26,6 +27,7 @@ class ClusterConfig:
     cpus: float = 1.0
     gpus: float = 0.0
     shards: int = 4
+    sharded: bool = False
     min_workers: int = 1
     episodes_per_task: int = 8
     restarts: int = 3

@@ -7,7 +7,7 @@ number of workers, up to the rounding of sums.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
@@ -52,9 +52,12 @@ class ClusterLearner(Learner):
         super().__init__(policy, optim, config)
         self._sizes = [rows.stop - rows.start for rows in parts(config.batch_size, shards)]
         self._mine = list(mine)
-        self._shared = DistributedDataParallel(_Losses(self.policy, self._loss))
         self._step = 0
         self.is_stepping = False
+        self._share(_Losses(self.policy, self._loss))
+
+    def _share(self, losses: nn.Module) -> None:
+        self._shared: nn.Module = DistributedDataParallel(losses)
 
     def step(self, batch: Batch, step: int, progress: float) -> dict[str, Tensor]:
         """Learn from this worker's share of the batch of `step`, together with the others."""
@@ -70,12 +73,12 @@ class ClusterLearner(Learner):
         shards = list(self._each(batch))
         counts = torch.stack([weight_of(shard) for shard in shards])
         total = self._everybodys(counts.sum()).clamp_min(1e-8)
-        rows = [self._backward(*each) for each in zip(shards, counts / total, self._mine, strict=True)]
+        rows = self._gradients(shards, counts / total)
         names = list(rows[0])
         table = torch.stack([torch.stack([row[name].float() for name in names]) for row in rows])
         summed = self._everybodys(table.sum(dim=0))
         metrics = dict(zip(names, summed.unbind(), strict=True))
-        grad_norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.optim.clip_norm)
+        grad_norm = self._clip()
         self.optimizer.step()
         return {**metrics, "grad_norm": grad_norm}
 
@@ -87,20 +90,34 @@ class ClusterLearner(Learner):
             yield batch.map(partial(_rows, start=start, stop=stop))
             start = stop
 
+    def _gradients(self, shards: Sequence[Batch], shares: Tensor) -> list[dict[str, Tensor]]:
+        """Add the gradients of this worker's shards; their scalars."""
+        return [self._backward(*each) for each in zip(shards, shares, self._mine, strict=True)]
+
     def _backward(self, batch: Batch, share: Tensor, shard: int) -> dict[str, Tensor]:
         """Add the gradient of one shard; its scalars, by the share of the batch that they are of."""
         seed_noise(self.config.seed, self._step * len(self._sizes) + shard, self.device)
-        is_last = shard == self._mine[-1]
-        # Gradients travel once per step, with those of the last shard.
-        with nullcontext() if is_last else self._shared.no_sync():
+        with self._travelling(shard == self._mine[-1]):
             with self.autocast():
                 metrics = self._shared(batch)
-            loss = metrics["loss"] * share * dist.get_world_size()  # DDP divides by the number of workers
-            if is_last:
-                # A weight that no window here needs, such as an expert's, has a gradient all the same.
-                loss = loss + sum(weight.sum() * 0.0 for weight in self._parameters)
+            loss = metrics["loss"] * share * dist.get_world_size()  # divided by the number of workers later
+            if shard == self._mine[-1]:
+                loss = self._with_all(loss)
             loss.backward()
         return {name: value.detach() * share for name, value in metrics.items()}
+
+    def _travelling(self, is_last: bool) -> AbstractContextManager[None]:
+        """Gradients travel once per step, with those of the last shard."""
+        assert isinstance(self._shared, DistributedDataParallel)
+        return nullcontext() if is_last else self._shared.no_sync()
+
+    def _with_all(self, loss: Tensor) -> Tensor:
+        """A weight that no window here needs, such as an expert's, has a gradient all the same."""
+        return loss + sum(weight.sum() * 0.0 for weight in self._parameters)
+
+    def _clip(self) -> Tensor:
+        """Shorten the gradient; its length before."""
+        return torch.nn.utils.clip_grad_norm_(self._parameters, self.optim.clip_norm)
 
     def _everybodys(self, value: Tensor) -> Tensor:
         """The sum over the workers, in place."""

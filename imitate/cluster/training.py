@@ -153,7 +153,13 @@ def _trainer(config: ClusterConfig, run: Run, out: Path) -> Any:
     workers = config.workers if config.min_workers == config.workers else (config.min_workers, config.workers)
     return TorchTrainer(
         take_part,
-        train_loop_config={"run": run, "out": out, "shards": config.shards, "folder": Path.cwd()},
+        train_loop_config={
+            "run": run,
+            "out": out,
+            "shards": config.shards,
+            "sharded": config.sharded,
+            "folder": Path.cwd(),
+        },
         torch_config=torch_config(max(1, round(config.timeout_s))),
         scaling_config=ScalingConfig(
             num_workers=workers,

@@ -3,6 +3,7 @@
 import copy
 
 import torch
+from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from imitate.policy import Policy
@@ -20,8 +21,8 @@ class Ema:
         self.trained = trained
         self.policy = copy.deepcopy(trained).eval().requires_grad_(False)
         self.power, self.max_decay = power, max_decay
-        self._averages = list(self.policy.parameters())
-        self._weights = list(trained.parameters())
+        self._averages: list[Tensor] = list(self.policy.parameters())
+        self._weights: list[Tensor] = list(trained.parameters())
 
     def decay(self, step: int) -> float:
         """The share of the average that is kept after `step`."""

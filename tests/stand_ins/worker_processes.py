@@ -14,12 +14,14 @@ from imitate.training.run import Run
 JOIN_S = 240.0
 
 
-def in_processes(count: int, run: Run, out: Path, shards: int = 4) -> list[BaseException | None]:
+def in_processes(
+    count: int, run: Run, out: Path, shards: int = 4, sharded: bool = False
+) -> list[BaseException | None]:
     """What each of `count` workers returns, the leader's first."""
     out.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["imitate.cluster.worker"])
-    settings = {"run": run, "out": out, "shards": shards, "folder": Path.cwd()}
+    settings = {"run": run, "out": out, "shards": shards, "sharded": sharded, "folder": Path.cwd()}
     returned = context.SimpleQueue()
     group = out.with_name(f".{out.name}.{count}.group")
     workers = [

@@ -127,7 +127,11 @@ class ModeTransformer(nn.Module):
         level = level[:, None]
         x = torch.cat([level.expand(len(noisy), -1, -1), condition, pieces], dim=1)
         for index, layer in enumerate(self.layers):
-            x = layer(x, level, routings, fused[index] if fused is not None else None)
+            # A list for each: of one that holds tensors already, sharded training gives the layer a copy.
+            said: list[Routing] = []
+            x = layer(x, level, said, fused[index] if fused is not None else None)
+            if routings is not None:
+                routings.extend(said)
         predicted = full_precision_linear(self.head, self.norm(x[:, -self.pieces[0] :]))
         return predicted.reshape(noisy.shape)
 
@@ -155,7 +159,7 @@ class Layer(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def forward(
-        self, x: Tensor, level: Tensor, routings: list[Routing] | None, fused: FusedExperts | None
+        self, x: Tensor, level: Tensor, routings: list[Routing], fused: FusedExperts | None
     ) -> Tensor:
         """(B, T, D) -> (B, T, D), with the noise level (R, 1, D)."""
         x = x + self.dropout(self._attend(self.before_attention(x) + level))
