@@ -61,7 +61,7 @@ PUSHT = Experiment(
 PUSHT_IMAGE = Experiment(
     env=("env=pusht", "env.image=true", "env.agent=true"),
     train=("policy=seeing", "policy.estimate=[state]", "policy.given=[agent_pos]", "train.batch_size=64"),
-    steps=4000,
+    steps=2500,
     recordings=PUSHT.recordings,
     renamed=("parts={agent_pos: [state.0, state.1]}",),
     teacher="pusht",
