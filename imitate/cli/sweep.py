@@ -33,7 +33,7 @@ from imitate.cluster.session import session
 from imitate.cluster.tasks import results
 from imitate.config import compose
 from imitate.datasets.durable import write_durably
-from imitate.errors import ConfigError, ImitateError
+from imitate.errors import ClusterError, ConfigError, ImitateError
 from imitate.evaluation.grid import Cell, CellResult, done, play_cell, table
 from imitate.evaluation.page_runs import RunsPage
 from imitate.evaluation.runs import read_entries
@@ -114,8 +114,9 @@ class SweepCommand:
                 yield from map(play_cell, cells)
             return
         config = replace(self.cluster, timeout_s=PATIENCE_S)
-        with session(config) as ray:
-            yield from (one for _, one in results(ray, config, play_cell, cells))
+        with session(config) as ray, interrupts() as asked, asked.at_once():
+            played = results(ray, config, play_cell, cells, str(Path.cwd()), instead=_lost)
+            yield from (one for _, one in played)
 
     def _outcome(self, found: Sequence[CellResult], progress: Progress) -> Outcome:
         rows, pages = table(found), self._pages(found, progress)
@@ -141,6 +142,10 @@ class SweepCommand:
                 except ImitateError as error:
                     progress.say(f"no page of {task}: {error}")
         return pages
+
+
+def _lost(cell: Cell, error: ClusterError) -> CellResult:
+    return CellResult(cell, error=str(error))
 
 
 def _lines(rows: Sequence[dict[str, Any]]) -> list[str]:

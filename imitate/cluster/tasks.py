@@ -13,13 +13,19 @@ LOOK_EVERY_S = 1.0
 
 
 def results(
-    ray: ModuleType, config: ClusterConfig, work: Callable[..., Any], pieces: Sequence[Any], *shared: Any
+    ray: ModuleType,
+    config: ClusterConfig,
+    work: Callable[..., Any],
+    pieces: Sequence[Any],
+    *shared: Any,
+    instead: Callable[[Any, ClusterError], Any] | None = None,
 ) -> Iterator[tuple[int, Any]]:
     """(number, work(piece, *shared)) of every piece, in the order in which they are done.
 
     `work` is a function of a module that workers can import; `shared` is sent to each machine once. A worker
     that dies is replaced, and its piece done again, `config.restarts` times; where a machine is lost, all
-    that is not done is given out anew. Raises what `work` raises of ImitateError, and ClusterError where
+    that is not done is given out anew. `instead`(piece, error) is the result of one whose workers keep dying,
+    where given. Raises what `work` raises of ImitateError, and ClusterError where
     workers keep dying, the head is lost, or nothing is done for `config.timeout_s`.
     """
     task = ray.remote(_told).options(
@@ -36,7 +42,15 @@ def results(
             while number_of:
                 done, _ = ray.wait(list(number_of), num_returns=1, timeout=LOOK_EVERY_S)
                 for ref in done:
-                    yield number_of.pop(ref), _taken(ray, config, ref)
+                    number = number_of.pop(ref)
+                    try:
+                        found = _taken(ray, config, ref)
+                    except ClusterError as error:
+                        if instead is None:
+                            raise
+                        felt.require()
+                        found = instead(pieces[number], error)
+                    yield number, found
                     heard = time.monotonic()
                 if not done:
                     _require_alive(felt, config, heard, len(number_of))

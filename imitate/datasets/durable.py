@@ -64,14 +64,17 @@ class WriterLock:
 
 
 @contextmanager
-def only_one(file: Path) -> Iterator[None]:
-    """One process at a time is in this block; others wait until it leaves it, or dies."""
+def only_one(file: Path) -> Iterator[int]:
+    """One process at a time is in this block; others wait until it leaves it, or dies.
+
+    Gives the descriptor of the open file: a process that inherits it keeps the others waiting as well.
+    """
     with file.open("a+") as held:
         if sys.platform == "win32":
             msvcrt.locking(held.fileno(), msvcrt.LK_LOCK, 1)
         else:
             fcntl.flock(held.fileno(), fcntl.LOCK_EX)
-        yield
+        yield held.fileno()
 
 
 def _lock(handle: int) -> None:

@@ -14,8 +14,9 @@ from imitate.checkpoint import LAST
 from imitate.cli.main import main
 from imitate.cli.sweep import SweepCommand
 from imitate.config import compose
+from imitate.datasets.durable import only_one
 from imitate.errors import ConfigError
-from imitate.evaluation.grid import Cell, CellResult, table
+from imitate.evaluation.grid import LOCK, Cell, CellResult, table
 from imitate.evaluation.statistics import wilson
 
 QUICK = ["train.max_steps=4", "train.max_minutes=null", "train.batch_size=8", "policy.width=16"]
@@ -99,7 +100,8 @@ def test_a_grid_is_done_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_sweep_that_is_ended_lets_its_cell_save_and_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_sweep_that_is_ended_lets_its_cell_save_and_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     data, out = tmp_path / "demos.zarr", tmp_path / "out"
     assert main(["collect", "env=point_obstacle", "episodes=6", "seed=0", f"out={data}"]) == 0
     long = [word.replace("max_steps=4", "max_steps=1000000") for word in QUICK]
@@ -111,7 +113,9 @@ def test_a_sweep_that_is_ended_lets_its_cell_save_and_goes_on(tmp_path: Path) ->
             assert time.monotonic() < until and child.poll() is None
             time.sleep(0.1)
         time.sleep(3)
-        child.terminate()
-        assert child.wait(100) == 128 + signal.SIGTERM
+        child.send_signal(number)
+        assert child.wait(100) == (128 + number if number == signal.SIGTERM else -number)
+    with only_one(folder / LOCK):  # once what was left behind has ended
+        pass
     assert (folder / LAST).is_file() and "to go on" in (folder / "cell.log").read_text()
     assert not (folder / "rollout").exists()
