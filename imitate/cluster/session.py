@@ -29,6 +29,7 @@ STARTS_QUIETLY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
+    "SPT_NOENV": "1",  # a process of Ray that gives itself a title keeps the marks in its environment
 }
 
 

@@ -1,8 +1,9 @@
 """Ends what a Ray has started once the command that started it is gone, however that came.
 
-Linux kills the head and the raylet together with their parent, but not what the raylet has started: its
-agents want to tell the head first, which is gone as well, and wait for its answer for a minute. So a small
-process waits for the end of the command, and then kills whatever bears the mark of its Ray. Linux alone.
+Linux kills the head and the raylet together with their parent, but not what the raylet has started: that ends
+when it notices, which may take more than a minute. Its agents look every few seconds, and then tell the head
+first, which is gone as well. So a small process waits for the end of the command, and then kills whatever
+bears the mark of its Ray. Linux alone.
 
 As a program: python watcher.py PID FOLDER
 """
