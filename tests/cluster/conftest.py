@@ -14,11 +14,15 @@ from cluster_commands import MARK, is_gone
 from imitate.cluster.config import ClusterConfig
 from imitate.cluster.session import session
 
+EVERYTHING = "IMITATE_CLUSTER_TESTS=all scripts/test tests/cluster"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where tests run in several processes, one of them runs all that start a Ray: they share it, and two at
-    the same time would only wait for each other."""
+    the same time would only wait for each other. CI leaves out what is marked as thorough."""
     for item in items:
+        if item.get_closest_marker("thorough") and os.environ.get("IMITATE_CLUSTER_TESTS") != "all":
+            item.add_marker(pytest.mark.skip(reason=f"runs with {EVERYTHING}"))
         if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.xdist_group("ray"))
 

@@ -33,6 +33,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return line_demos(tmp_path_factory.mktemp("data") / "line.zarr")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("part", ["gcs_server", "raylet"])
 def test_a_lost_head_ends_training_with_its_checkpoint(demos: Path, tmp_path: Path, part: str) -> None:
     out = tmp_path / "run"
@@ -46,6 +47,7 @@ def test_a_lost_head_ends_training_with_its_checkpoint(demos: Path, tmp_path: Pa
         assert training.is_gone()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("part", ["gcs_server", "raylet"])
 def test_a_lost_head_ends_a_rollout(demos: Path, tmp_path: Path, part: str) -> None:
     (graves := tmp_path / "graves").mkdir()
@@ -77,7 +79,11 @@ def test_a_command_that_is_killed_takes_its_ray_along(demos: Path, tmp_path: Pat
         assert training.is_gone()
 
 
-@pytest.mark.parametrize("where", [[], ONE_WORKER], ids=["one machine", "a cluster"])
+@pytest.mark.parametrize(
+    "where",
+    [[], pytest.param(ONE_WORKER, marks=pytest.mark.thorough)],
+    ids=["one machine", "a cluster"],
+)
 def test_a_full_disk_keeps_the_last_whole_checkpoint(demos: Path, tmp_path: Path, where: list[str]) -> None:
     """One of 26 MB has room for one checkpoint of 17 MB, not for the next beside it."""
     (disk := tmp_path / "disk").mkdir()

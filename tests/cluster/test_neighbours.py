@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,13 +23,18 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SPEC = DataSpec(obs={"position": ArraySpec((3,))}, action=ArraySpec((2,)), rate_hz=10.0)
 
 
+def thorough(value: int) -> Any:
+    """One that CI leaves out."""
+    return pytest.param(value, marks=pytest.mark.thorough)
+
+
 def data(episodes: int = 60, steps: int = 50) -> tuple[np.ndarray, np.ndarray]:
     features = np.random.default_rng(0).normal(size=(episodes * steps, 4)).round(1).astype(np.float32)
     return features, np.repeat(np.arange(episodes), steps)
 
 
-@pytest.mark.parametrize("exact_rows", [100_000, 1_000])
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("exact_rows", [thorough(100_000), 1_000])
+@pytest.mark.parametrize("workers", [thorough(1), 2, thorough(4)])
 def test_neighbours_are_those_of_one_machine(
     ray: ModuleType, monkeypatch: pytest.MonkeyPatch, exact_rows: int, workers: int
 ) -> None:
@@ -40,7 +46,7 @@ def test_neighbours_are_those_of_one_machine(
     assert np.abs(here.distances[here.found] - there.distances[there.found]).max() <= 1e-6
 
 
-@pytest.mark.parametrize("restarts", [0, 1])
+@pytest.mark.parametrize("restarts", [thorough(0), 1])
 def test_a_killed_worker_is_replaced_and_builds_its_shard_anew(ray: ModuleType, restarts: int) -> None:
     features, episode = data(20)
     place = OnWorkers(ClusterConfig(workers=2, restarts=restarts), ray)

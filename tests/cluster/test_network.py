@@ -26,6 +26,7 @@ from imitate.training.start import start
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.thorough,
     pytest.mark.timeout(900),
     pytest.mark.skipif(sys.platform != "linux", reason="namespaces of networks are Linux's"),
     pytest.mark.skipif(

@@ -47,6 +47,7 @@ def test_episodes_are_those_of_one_machine(ray: ModuleType) -> None:
     assert there.timing.env_steps == here.timing.env_steps
 
 
+@pytest.mark.thorough
 def test_a_diffusion_policy_acts_the_same_and_its_steps_are_kept(ray: ModuleType, tmp_path: Path) -> None:
     env = PointObstacleConfig(max_steps=40)
     with torch.random.fork_rng():
@@ -69,6 +70,7 @@ def test_a_killed_worker_is_replaced_and_no_episode_counts_twice(ray: ModuleType
     assert there.episodes == here.episodes
 
 
+@pytest.mark.thorough
 def test_workers_that_keep_dying_end_the_command(ray: ModuleType, tmp_path: Path) -> None:
     env = DyingLineConfig(graves=str(tmp_path), trouble_seed=SEEDS[4], times=99)
     with pytest.raises(ClusterError, match="a worker died 2 times over the same work"):
@@ -76,18 +78,21 @@ def test_workers_that_keep_dying_end_the_command(ray: ModuleType, tmp_path: Path
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.thorough
 def test_a_failing_environment_is_said_as_on_one_machine(ray: ModuleType) -> None:
     env = LineConfig(trouble="raise", trouble_seed=SEEDS[2])
     with pytest.raises(EnvError, match="LineEnv failed in the episode of seed 50002: RuntimeError: the belt"):
         on_ray(ray, env)
 
 
+@pytest.mark.thorough
 def test_an_episode_without_end_ends_the_command(ray: ModuleType) -> None:
     env = LineConfig(trouble="sleep", trouble_seed=SEEDS[2])
     with pytest.raises(ClusterError, match=r"no worker finished anything for cluster.timeout_s=8 s \("):
         on_ray(ray, env, timeout_s=8.0)
 
 
+@pytest.mark.thorough
 def test_a_worker_that_hangs_ends_the_command(ray: ModuleType, tmp_path: Path) -> None:
     env = DyingLineConfig(graves=str(tmp_path), trouble_seed=SEEDS[4], how="stop")
     with pytest.raises(ClusterError, match=r"no worker finished anything for cluster.timeout_s=8 s \("):

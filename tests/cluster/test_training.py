@@ -52,6 +52,7 @@ def test_a_killed_worker_is_replaced_and_the_run_goes_on(
     assert curve(tmp_path / "killed")[-4:] == pytest.approx(curve(tmp_path / "whole")[-4:], rel=1e-3)
 
 
+@pytest.mark.thorough
 def test_a_worker_that_hangs_is_replaced_and_the_run_goes_on(
     ray: ModuleType, demos: Path, tmp_path: Path, graves: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_worker_that_hangs_is_replaced_and_the_run_goes_on(
     assert not Path(f"/proc/{hung.name}").exists()
 
 
+@pytest.mark.thorough
 def test_a_run_stops_when_asked(ray: ModuleType, demos: Path, tmp_path: Path) -> None:
     run, out = run_of(demos, max_steps=100_000), tmp_path / "run"
 
@@ -81,6 +83,7 @@ def test_a_run_stops_when_asked(ray: ModuleType, demos: Path, tmp_path: Path) ->
         start_on_cluster(workers(1), run, out)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("how", "rank", "error", "found"),
     [
