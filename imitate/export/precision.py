@@ -1,9 +1,10 @@
 """An exported graph with smaller weights: half the bytes, or a quarter and layers that multiply in int8.
 
 "float16" keeps every large weight in half precision; it is widened when the graph is loaded, so that all is
-computed in float32, as fast as before. "int8" also turns layers whose matrix is a constant into products of
-whole numbers: the matrix is rounded column by column, what it is multiplied by anew in every call
-(onnxruntime's DynamicQuantizeMatMul). Other large weights are kept as for "float16".
+computed in float32, as fast as before. "int8" also turns layers whose matrix is a constant, and convolutions
+along the chunk (imitate.export.convolutions), into products of whole numbers: the matrix is rounded column by
+column, what it is multiplied by anew in every call (onnxruntime's DynamicQuantizeMatMul). Other large weights
+are kept as for "float16".
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from imitate.errors import import_extra
+from imitate.export.convolutions import as_products
 
 Lowered = Literal["float16", "int8"]
 Precision = Literal["float32", Lowered]
@@ -35,8 +37,13 @@ def lowered(model: bytes, precision: Lowered) -> bytes:
 
 
 def _round(onnx: Any, model: Any) -> None:
-    """Layers with a constant matrix multiply in int8."""
+    """Layers with a constant matrix multiply in int8, convolutions along the chunk among them."""
     weights = {each.name: each for each in model.graph.initializer}
+    unrolled: dict[str, Any] = {}
+    for graph in _graphs(model.graph):
+        as_products(onnx, graph, weights, FEWEST_ROUNDED, unrolled)
+    model.graph.initializer.extend(unrolled.values())
+    weights |= unrolled
     matrices = {name: each for name, each in weights.items() if _is_matrix(onnx, each)}
     vectors = {"", *(name for name, each in weights.items() if len(each.dims) == 1)}
     made: dict[str, Any] = {}
