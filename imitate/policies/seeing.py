@@ -67,8 +67,10 @@ class SeeingConfig:
                 raise ConfigError(f"policy.{name} is {getattr(self, name)}, expected at least 1")
 
     def completed(self, teacher: PolicyConfig, spec: DataSpec) -> "SeeingConfig":
-        """These settings with those of the teacher, and what it sees."""
-        return dataclasses.replace(self, acting=teacher, acting_spec=spec)
+        """These settings with those of the teacher, and what it sees; raises what `hidden` raises."""
+        whole = dataclasses.replace(self, acting=teacher, acting_spec=spec)
+        whole.hidden()  # before data are read for long
+        return whole
 
     @property
     def horizons(self) -> Horizons:
