@@ -38,13 +38,16 @@ def workers(count: int, **settings: object) -> ClusterConfig:
     return ClusterConfig(**{"workers": count, "min_workers": count, "timeout_s": 200.0, **settings})  # type: ignore
 
 
+@pytest.mark.parametrize(
+    "sharded", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["whole", "in shards"]
+)
 def test_a_killed_worker_is_replaced_and_the_run_goes_on(
-    ray: ModuleType, demos: Path, tmp_path: Path, graves: Path
+    ray: ModuleType, demos: Path, tmp_path: Path, graves: Path, sharded: bool
 ) -> None:
     """Where fewer would do; the cluster has room for as many as before."""
     policy = DyingConfig(HORIZONS, width=32, layers=1, graves=str(graves), after=60)
     run = run_of(demos, policy, save_minutes=0.0)
-    result = start_on_cluster(workers(2, min_workers=1), run, tmp_path / "killed")
+    result = start_on_cluster(workers(2, min_workers=1, sharded=sharded), run, tmp_path / "killed")
     assert len(list(graves.iterdir())) == 1
     assert result.position.step == 60
     assert in_processes(1, run, tmp_path / "whole") == [None]
