@@ -19,7 +19,7 @@ from imitate.errors import ConfigError, nearest
 from imitate.parts import TARGET, from_json
 
 CONFIG_MODULE = "imitate.configs"
-OPEN_KEYS = {"rollout": "policy", "stress": "policy"}
+OPEN_KEYS = {"rollout": "policy", "stress": "policy", "export": "policy"}
 """Keys of a command under which anything may stand: what fits, another file (a checkpoint) says."""
 FREE_KEY = "env.kwargs"
 """A key of any command under which anything may stand: what fits, the environment that is named says."""

@@ -24,11 +24,15 @@ Keys:
                         imitate rollout checkpoint=pick.imitate out=runs/pick/int8
     compiled            true: machine code besides, for this kind of processor and this torch; it runs only
                         where the signature is checked:  imitate deploy … compiled=true public_key=FILE
+    policy              settings to change in the trained policy, as for imitate rollout, such as
+                        policy.inference_steps=1 policy.warm_start=0.3 policy.horizons.action_steps=15
     sign_with           a private key (PEM) to sign with:  openssl genpkey -algorithm ed25519 -out private.pem
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from imitate.checkpoint import load_policy
 from imitate.cli.command import Outcome
@@ -56,13 +60,14 @@ class ExportCommand:
     data: ExportData
     evaluation: str | None
     sign_with: str | None
+    policy: Mapping[str, Any]
     precision: Precision = "float32"
     compiled: bool = False
 
     def run(self, progress: Progress) -> Outcome:
         """Export, and say what was written."""
         done = export_policy(
-            load_policy(self.checkpoint, "cpu"),
+            load_policy(self.checkpoint, "cpu", self.policy),
             Path(self.out),
             data=DataConfig(self.data.path) if self.data.path else None,
             evaluation=self.evaluation,

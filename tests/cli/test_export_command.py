@@ -55,6 +55,17 @@ def test_a_signed_export_with_its_evaluation(run: Path, tmp_path: Path, capsys) 
         open_bundle(out, Ed25519PrivateKey.generate().public_key().public_bytes_raw())
 
 
+def test_settings_of_the_policy_are_changed_in_the_file(run: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "p.imitate"
+    assert main(["export", f"checkpoint={run}", f"out={out}", "policy.horizons.action_steps=3"]) == 0
+    bundle = open_bundle(out)
+    assert bundle.policy().horizons.action_steps == 3
+    assert bundle.manifest.provenance["policy"]["horizons"]["action_steps"] == 3
+    capsys.readouterr()
+    assert main(["export", f"checkpoint={run}", f"out={tmp_path / 'q'}", "policy.widht=8"]) == 2
+    assert "widht" in capsys.readouterr().err and not (tmp_path / "q").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
