@@ -145,10 +145,11 @@ class ShardedEma(Ema):
     def __init__(self, whole: Ema, ask: Callable[[], Mapping[str, Tensor]]) -> None:
         self.trained, self.policy, self._ask = whole.trained, whole.policy, ask
         self.power, self.max_decay = whole.power, whole.max_decay
-        named = {name: weight.detach() for name, weight in self.trained.named_parameters()}
-        self._weights = [_local(weight) for weight in named.values()]
-        self.shards = {name: weight.clone() for name, weight in named.items()}
-        self._averages = [_local(shard) for shard in self.shards.values()]
+        self._weights = [_local(weight.detach()) for weight in self.trained.parameters()]
+        copies = {id(weight): weight.detach().clone() for weight in self.trained.parameters()}
+        self._averages = [_local(copied) for copied in copies.values()]
+        named = self.trained.named_parameters(remove_duplicate=False)  # as a checkpoint names tied ones
+        self.shards = {name: copies[id(weight)] for name, weight in named}
         self._devices = [weight.device for weight in self.policy.parameters()]
         self.let_go()
 
