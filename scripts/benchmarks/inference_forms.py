@@ -48,13 +48,14 @@ class Form:
     off: tuple[float, float]
 
 
-def measured(loaded: LoadedPolicy, folder: Path, chunks: int) -> dict[str, Form]:
-    """Every form by its name; the one of machine code only where it can be compiled."""
+def measured(loaded: LoadedPolicy, folder: Path, chunks: int, compiled: bool) -> dict[str, Form]:
+    """Every form by its name; the one of machine code only where it is to be `compiled` and can be."""
     key = Ed25519PrivateKey.generate()
     private = folder / "private.pem"
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public = key.public_key().public_bytes_raw()
-    files = {name: folder / f"{name.replace(' ', '_')}.imitate" for name in FORMS}
+    wanted = [name for name in FORMS if compiled or name != CODE]
+    files = {name: folder / f"{name.replace(' ', '_')}.imitate" for name in wanted}
     for name, file in list(files.items()):
         settings = {"precision": FORMS[name], "machine_code": name == CODE}
         try:
