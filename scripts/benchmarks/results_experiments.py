@@ -65,10 +65,7 @@ PUSHT_IMAGE = Experiment(
     recordings=PUSHT.recordings,
     renamed=("parts={agent_pos: [state.0, state.1]}",),
     teacher="pusht",
-    rollouts={
-        "5 calls, 16 samples": ("policy.acting.alternatives=16", "rollout.execution.action_steps=6"),
-        "5 calls": ("policy.acting.temperature=0.7", "rollout.execution.action_steps=6"),
-    },
+    rollouts={"5 calls, 16 samples": ("policy.acting.alternatives=16", "rollout.execution.action_steps=6")},
     episodes=500,
 )
 # As long as PUSHT takes on one idle core. The widths are Diffusion Policy's, and a quarter of them; LeRobot's
