@@ -42,6 +42,9 @@ def watched(folder: str) -> Iterator[None]:
             yield
         finally:
             watcher.terminate()
+            # Ray's agents may wait for a head that is gone after an ordinary end as well.
+            for pid in _marked(folder):
+                _kill_if_of_ray(pid)
             del os.environ[MARK]
             if before is not None:
                 os.environ[MARK] = before
@@ -58,6 +61,12 @@ def _marked(folder: str) -> Iterator[int]:
         with suppress(OSError):  # it has ended, or is another user's
             if process.name.isdigit() and needle in (process / "environ").read_bytes().split(b"\0"):
                 yield int(process.name)
+
+
+def _kill_if_of_ray(pid: int) -> None:
+    with suppress(OSError):
+        if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::"):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _watch(parent: int, folder: str) -> None:
