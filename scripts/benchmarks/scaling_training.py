@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NoReturn
 
 HERE = Path(__file__).resolve()
 OBS, ACTION = 39, 4
@@ -75,8 +75,8 @@ def has_own_networks() -> bool:
         return False
 
 
-def work(case: Case) -> None:
-    """One process of a team, until there are no more steps."""
+def work(case: Case) -> Any:
+    """One process of a team, until there are no more steps; returns what has to be kept until it ends."""
     import torch
     import torch.distributed as dist
 
@@ -119,7 +119,7 @@ def work(case: Case) -> None:
                     "weights": weights,
                 }
             )
-    dist.destroy_process_group()
+    return learner
 
 
 def asked(case: Case) -> int:
@@ -182,8 +182,7 @@ def batch(size: int) -> Any:
 def main() -> None:
     case = Case(**json.loads(sys.argv[1]))
     if case.group:
-        work(case)
-        return
+        leave(work(case))
     with tempfile.TemporaryDirectory() as folder:
         whole = asdict(case) | {"group": f"{folder}/group"}
         others = [
@@ -192,9 +191,20 @@ def main() -> None:
             )
             for rank in range(1, case.workers)
         ]
-        work(Case(**whole))
+        kept = work(Case(**whole))
         for other in others:
             other.wait()
+    leave(kept)
+
+
+def leave(_: Any) -> NoReturn:
+    """End this process while the learner is still there.
+
+    torch 2.13 waits for ever where a group is let go while its thread gives back a tensor of the last
+    broadcast: the one holds the interpreter's lock and wants the group's, the other the other way round.
+    """
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":
