@@ -60,8 +60,11 @@ class NoiseSchedule:
             if sampler == "dpm_solver"
             else ddim_steps(levels, self._scales, temperature if sampler == "ddpm" else None)
         )
-        warm = warm_levels(warm_start, train_steps, inference_steps) if warm_start else []
-        self._warm = ddim_steps(warm, self._scales, None) if warm else []
+        self._warm = (
+            ddim_steps(warm_levels(warm_start, train_steps, inference_steps), self._scales, None)
+            if warm_start
+            else []
+        )
 
     def training_pair(self, clean: Tensor, noise: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
         """x_k (B, Tp, Da) at levels `step` (B,), and what the network should predict there."""
