@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from object_store import BUCKET, ObjectStore, failing_after, way_to
+from refused_data import refused
 from server_programs import free_port
 
 from imitate.cli.main import main
@@ -49,14 +50,6 @@ def demos(
     store = make_store(5)
     server.put_folder(store.path, "demos.zarr")
     return store
-
-
-def refused(capsys: pytest.CaptureFixture[str], url: str = URL) -> str:
-    """What `imitate inspect` says, in one line, of data that it cannot read."""
-    assert main(["inspect", f"data.path={url}"]) == 2
-    said = capsys.readouterr().err.strip()
-    assert len(said.splitlines()) == 1 and "Traceback" not in said
-    return said
 
 
 def whole_copies() -> list[Path]:
@@ -134,7 +127,7 @@ def test_an_interrupted_copy_goes_on_where_it_was(
 ) -> None:
     with failing_after(server.port, 12) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        said = refused(capsys)
+        said = refused(capsys, URL)
     assert f"{URL}/" in said and ("cannot be read" in said or "is truncated" in said)
     assert not whole_copies()
     began = {path.name for path in Path(remote.os.environ[remote.CACHE]).rglob("*") if path.is_file()}
@@ -150,7 +143,7 @@ def test_what_is_changed_on_the_way_is_told(
     server.put("demos.zarr/note", b"as it was spoken")
     with way_to(server.port, lambda block: block.replace(b"spoken", b"broken")) as endpoint:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        assert f"{URL}/note came with other content than the server says" in refused(capsys)
+        assert f"{URL}/note came with other content than the server says" in refused(capsys, URL)
     server.remove("demos.zarr/note")
 
 
@@ -159,7 +152,7 @@ def test_a_server_that_is_not_there_is_told(
 ) -> None:
     pytest.importorskip("pyarrow")
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    assert f"{URL} cannot be read" in refused(capsys)
+    assert f"{URL} cannot be read" in refused(capsys, URL)
 
 
 def test_a_bucket_or_name_that_is_not_there_is_told(
@@ -174,7 +167,7 @@ def test_wrong_credentials_are_told(
 ) -> None:
     server.require_credentials(True)
     try:
-        said = refused(capsys)
+        said = refused(capsys, URL)
     finally:
         server.require_credentials(False)
     assert f"{URL} cannot be read" in said and ("ACCESS" in said.upper() or "FORBIDDEN" in said.upper())
@@ -185,7 +178,7 @@ def test_a_truncated_object_is_told(
 ) -> None:
     chunk = (demos.path / "data/action/0.0").read_bytes()
     server.put("demos.zarr/data/action/0.0", chunk[: len(chunk) // 2])
-    said = refused(capsys)
+    said = refused(capsys, URL)
     assert "data/action/0.0 is truncated" in said
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import google_store
 import pytest
 from google_store import BUCKET, GoogleStore
+from refused_data import refused
 from server_programs import free_port
 
-from imitate.cli.main import main
 from imitate.datasets import remote
 from imitate.datasets.opening import open_store
 from imitate.datasets.store import DemoStore
@@ -40,13 +40,6 @@ def demos(server: GoogleStore, make_store: Callable[..., DemoStore]) -> DemoStor
     return store
 
 
-def refused(capsys: pytest.CaptureFixture[str], url: str = URL) -> str:
-    assert main(["inspect", f"data.path={url}"]) == 2
-    said = capsys.readouterr().err.strip()
-    assert len(said.splitlines()) == 1 and "Traceback" not in said
-    return said
-
-
 def test_a_store_at_google_is_the_same_store(demos: DemoStore) -> None:
     with open_store(URL) as found:
         assert found.content_hash() == demos.content_hash()
@@ -68,7 +61,7 @@ def test_a_truncated_object_is_told(
 ) -> None:
     chunk = (demos.path / "data/action/0.0").read_bytes()
     server.put("demos.zarr/data/action/0.0", chunk[: len(chunk) // 2])
-    assert "data/action/0.0 is truncated" in refused(capsys)
+    assert "data/action/0.0 is truncated" in refused(capsys, URL)
 
 
 def test_a_server_that_is_not_there_is_told_in_time(
@@ -76,11 +69,11 @@ def test_a_server_that_is_not_there_is_told_in_time(
 ) -> None:
     monkeypatch.setattr(remote, "READ_S", 3.0)
     monkeypatch.setenv(ENDPOINT, f"http://127.0.0.1:{free_port()}")
-    assert f"{URL} cannot be read" in refused(capsys)
+    assert f"{URL} cannot be read" in refused(capsys, URL)
 
 
 def test_credentials_that_are_not_there_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
-    assert f"{URL} cannot be read" in refused(capsys)
+    assert f"{URL} cannot be read" in refused(capsys, URL)
