@@ -114,13 +114,15 @@ class Policy(nn.Module, ABC):
     spec alone; `normalizer` is fitted afterwards by training, or filled by a checkpoint. `learning_rate` is
     the highest one that suits it, for AdamW. Where `needs_outcome`, training batches tell what came of the
     actions (Batch.outcome). `shardable`: whether training may spread its weights over machines; not where
-    `loss` does more with them than to call its networks. `plan_steps`: P where predict may be told what is
-    planned already, else 0.
+    `loss` does more with them than to call its networks. `recordable`: whether a GPU may record `loss` as
+    CUDA graphs; not where it keeps or changes tensors of its own. `plan_steps`: P where predict may be told
+    what is planned already, else 0.
     """
 
     learning_rate: float = 1e-3
     needs_outcome: bool = False
     shardable: bool = True
+    recordable: bool = True
     plan_steps: int = 0
 
     def __init__(self, spec: DataSpec, horizons: Horizons, normalizer: Normalizer) -> None:

@@ -18,8 +18,9 @@ from torch.nn.parallel import DistributedDataParallel
 from imitate.cluster.sharding import parts
 from imitate.errors import ConfigError
 from imitate.policy import Policy, SelfTrainedPolicy
+from imitate.training.compiling import Loss, Mode
 from imitate.training.config import TrainConfig
-from imitate.training.learner import Learner, Loss, seed_noise
+from imitate.training.learner import Learner, seed_noise
 from imitate.training.optimizer import AdamWConfig
 from imitate.types import Batch
 
@@ -55,6 +56,9 @@ class ClusterLearner(Learner):
         self._step = 0
         self.is_stepping = False
         self._share(_Losses(self.policy, self._loss))
+
+    def _compile_mode(self) -> Mode:
+        return "default"  # recorded graphs would write the gradient of a shard over that of the one before
 
     def _share(self, losses: nn.Module) -> None:
         self._shared: nn.Module = DistributedDataParallel(losses)

@@ -109,7 +109,7 @@ class Consistency(ObservingPolicy, TaughtPolicy):
     """A student; `target` follows it, and the teacher is there in training only."""
 
     teacher_mark: Tensor
-    shardable = False  # the target follows in `loss`
+    shardable = recordable = False  # the target follows in `loss`
 
     def __init__(self, config: ConsistencyConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)

@@ -56,6 +56,8 @@ class ModeConfig:
 class Mode(ObservingPolicy):
     """A mixture-of-experts denoiser between normalised observations and normalised chunks."""
 
+    recordable = False  # `loss` counts who is chosen
+
     def __init__(self, config: ModeConfig, spec: DataSpec) -> None:
         super().__init__(config, spec)
         self.noise = config.noise

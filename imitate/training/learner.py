@@ -1,7 +1,7 @@
 """One training step, and the whole numerical state that it changes."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -11,14 +11,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from imitate.checkpoint import load_weights
-from imitate.errors import ConfigError, TrainingError
+from imitate.errors import ConfigError
 from imitate.policy import Policy, SelfTrainedPolicy
+from imitate.training.compiling import Mode, compile_mode, compiled
 from imitate.training.config import TrainConfig
 from imitate.training.ema import Ema
 from imitate.training.optimizer import AdamWConfig, restore, state_tensors, trainable
 from imitate.types import Batch
-
-Loss = Callable[[Batch], dict[str, Tensor]]
 
 
 class Learner:
@@ -42,7 +41,7 @@ class Learner:
         self.curve = optim.curve()
         self.ema = Ema(self.policy, config.ema_power, config.ema_max_decay)
         self._parameters = list(trainable(self.policy).values())
-        self._loss = compiled(policy.loss) if config.compile else policy.loss
+        self._loss = compiled(policy.loss, self._compile_mode()) if config.compile else policy.loss
         self._dtype = config.autocast_dtype()
 
     def step(self, batch: Batch, step: int, progress: float) -> dict[str, Tensor]:
@@ -63,13 +62,17 @@ class Learner:
     def _descend(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate * self.curve(progress)
+        # Before the loss, so that nothing of the step before is held when recorded graphs run again.
+        self.optimizer.zero_grad(set_to_none=True)
         with self.autocast():
             metrics = self._loss(batch)
-        self.optimizer.zero_grad(set_to_none=True)
         metrics["loss"].backward()
         grad_norm = torch.nn.utils.clip_grad_norm_(self._parameters, self.optim.clip_norm)
         self.optimizer.step()
         return {**metrics, "grad_norm": grad_norm}
+
+    def _compile_mode(self) -> Mode:
+        return compile_mode(self.policy, self.device)
 
     def autocast(self) -> AbstractContextManager[None]:
         """Mixed precision, where the settings ask for it."""
@@ -107,20 +110,6 @@ _TRAINS_ITSELF = "this policy trains itself, by optimisers of its own"
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-
-
-def compiled(loss: Loss) -> Loss:
-    """The same, compiled when it is first called; raises TrainingError where that cannot be done here."""
-    fast = torch.compile(loss)
-
-    def call(batch: Batch) -> dict[str, Tensor]:
-        try:
-            return fast(batch)
-        except torch._dynamo.exc.TorchDynamoException as error:
-            cause = str(error).strip().splitlines()[0]
-            raise TrainingError(f"train.compile=true does not work here, set it to false: {cause}") from error
-
-    return call
 
 
 def seed_noise(seed: int, step: int, device: torch.device) -> None:
