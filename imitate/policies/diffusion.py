@@ -21,7 +21,7 @@ from imitate.policies.nets.film_mlp import FilmMlpConfig
 from imitate.policies.nets.noise_schedule import NoiseSchedule, Prediction, Sampler, Schedule
 from imitate.policies.nets.observation import ObservationConfig
 from imitate.policies.observing import ObservingPolicy
-from imitate.policy import Generator, Horizons, masked_mean
+from imitate.policy import Generator, Horizons, Policy, masked_mean
 from imitate.types import ActionChunk, Batch, DataSpec
 
 
@@ -94,12 +94,7 @@ class Diffusion(ObservingPolicy):
         super().__init__(config, spec)
         self.config = config
         self.noise = config.noise_schedule()
-        self.plan_steps = config.horizons.action_steps if config.warm_start else 0
-        if self.plan_steps and PLAN in spec.obs:
-            raise ConfigError(
-                f"policy.warm_start is {config.warm_start}, but an observation is called {PLAN!r}, as the "
-                "last plan is: rename it"
-            )
+        self.plan_steps = plan_steps(config.warm_start, config.horizons, spec)
         self.denoiser = config.denoiser.build(
             Sizes(
                 obs_steps=config.horizons.obs_steps,
@@ -142,23 +137,37 @@ class Diffusion(ObservingPolicy):
             return self.denoiser(noisy, step, condition)
 
         if plan is not None:
-            return self.noise.sample_on(denoise, *self._moved_on(plan), generator)
+            return self.noise.sample_on(denoise, *moved_on(self, plan), generator)
         shape = (len(seen), self.horizons.pred_steps, self.spec.action.size)
         return self.noise.sample(denoise, shape, generator, seen.device)
 
-    def _moved_on(self, plan: Tensor) -> tuple[Tensor, Tensor]:
-        """A plan (B, P, Da) as normalised chunks (B, Tp, Da), and where there is any (B,).
-
-        What was before it, and what comes after it, is as its nearest step.
-        """
-        before = self.horizons.obs_steps - 1
-        after = self.horizons.pred_steps - before - plan.shape[1]
-        is_known = F.pad(plan.isfinite().all(dim=2), (before, after))
-        held = hold_edges(F.pad(plan.nan_to_num(), (0, 0, before, after)), ~is_known)
-        return self.normalizer.action(held), is_known.any(dim=1)
-
     def _chunk(self, chunks: Tensor) -> ActionChunk:
         return ActionChunk(self.executed(self.normalizer.action.inverse(chunks)))
+
+
+def plan_steps(warm_start: float, horizons: Horizons, spec: DataSpec) -> int:
+    """P of a policy that begins at its last plan for `warm_start` above 0; see imitate.policy.Policy.
+
+    Raises ConfigError where an observation has the plan's name.
+    """
+    if warm_start and PLAN in spec.obs:
+        raise ConfigError(
+            f"policy.warm_start is {warm_start}, but an observation is called {PLAN!r}, as the last plan is: "
+            "rename it"
+        )
+    return horizons.action_steps if warm_start else 0
+
+
+def moved_on(policy: Policy, plan: Tensor) -> tuple[Tensor, Tensor]:
+    """A plan (B, P, Da) as normalised chunks (B, Tp, Da), and where there is any (B,).
+
+    What was before it, and what comes after it, is as its nearest step.
+    """
+    before = policy.horizons.obs_steps - 1
+    after = policy.horizons.pred_steps - before - plan.shape[1]
+    is_known = F.pad(plan.isfinite().all(dim=2), (before, after))
+    held = hold_edges(F.pad(plan.nan_to_num(), (0, 0, before, after)), ~is_known)
+    return policy.normalizer.action(held), is_known.any(dim=1)
 
 
 def medoid(chunks: Tensor, now: int = 0) -> Tensor:

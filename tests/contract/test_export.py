@@ -107,7 +107,9 @@ def test_images_and_points_are_inside(image: ImageConfig, tmp_path: Path) -> Non
         assert not np.array_equal(exported.predict_with(first, noise), exported.predict_with(other, noise))
 
 
-@pytest.mark.parametrize("name", ["diffusion", pytest.param("diffusion_transformer", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["diffusion", "flow", pytest.param("diffusion_transformer", marks=pytest.mark.slow)]
+)
 def test_a_policy_that_goes_on_with_its_plan_goes_on_as_a_file(name: str, tmp_path: Path) -> None:
     config = small_config(next(path for path in CONFIGS if path.stem == name))
     horizons = dataclasses.replace(config.horizons, action_steps=12)

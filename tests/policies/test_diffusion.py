@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imitate.errors import ConfigError
-from imitate.history import PLAN
 from imitate.normalize import ArrayStatistics
 from imitate.policies.diffusion import Diffusion, DiffusionConfig, hold_edges, medoid
 from imitate.policies.nets.film_mlp import FilmMlpConfig
@@ -186,56 +185,3 @@ def test_epsilon_needs_clipping() -> None:
 def test_wrong_settings_are_refused_before_building() -> None:
     with pytest.raises(ConfigError, match=r"policy\.inference_steps is 7"):
         DiffusionConfig(inference_steps=7)
-
-
-WARM = DiffusionConfig(denoiser=TINY, inference_steps=2, warm_start=0.3, horizons=Horizons(2, 8, 7))
-
-
-def warm_policy() -> Diffusion:
-    policy = WARM.build(SPEC)
-    torch.nn.init.normal_(policy.denoiser.head.weight)
-    wide = ArrayStatistics(np.full(2, -50.0), np.full(2, 150.0), np.zeros(2), np.ones(2))
-    near = ArrayStatistics(np.full(3, -1.0), np.ones(3), np.zeros(3), np.ones(3))
-    policy.normalizer.fit({"state": near, "action": wide})
-    return policy
-
-
-def test_a_plan_of_nothing_is_no_plan() -> None:
-    policy, obs = warm_policy(), {"state": torch.randn(3, 2, 3)}
-    without = policy.predict(obs, torch.Generator().manual_seed(0)).values
-    nothing = {**obs, PLAN: torch.full((3, policy.plan_steps, 2), torch.nan)}
-    found = policy.predict(nothing, torch.Generator().manual_seed(0)).values
-    torch.testing.assert_close(found, without, atol=1e-3, rtol=1e-5)
-
-
-def test_a_plan_enters_at_its_steps_and_its_ends_are_held() -> None:
-    """Steps 1 and 2 of a chunk of 8 are known, in physical units, and the rest is as they are."""
-    policy = warm_policy()
-    plan = torch.full((2, 7, 2), torch.nan)
-    plan[0, :2] = torch.tensor([[50.0, 150.0], [-50.0, 50.0]])
-    planned, is_known = policy._moved_on(plan)
-    assert is_known.tolist() == [True, False]
-    expected = torch.tensor([[0.0, 1.0]] * 2 + [[-1.0, 0.0]] * 6)
-    torch.testing.assert_close(planned[0], expected)
-
-
-def test_rows_with_and_without_a_plan_repeat_alone() -> None:
-    policy, obs = warm_policy(), torch.randn(4, 2, 3)
-    plan = 100 * torch.rand(4, 7, 2)
-    plan[::2] = torch.nan
-
-    def chunk(rows: slice) -> torch.Tensor:
-        generators = [torch.Generator().manual_seed(i) for i in range(4)][rows]
-        return policy.predict({"state": obs[rows], PLAN: plan[rows]}, generators).values
-
-    together = chunk(slice(None))
-    for i in range(4):
-        torch.testing.assert_close(chunk(slice(i, i + 1))[0], together[i], atol=1e-2, rtol=1e-4)
-    plan[1] += 10
-    changed = (chunk(slice(None)) - together).abs().amax(dim=(1, 2)) > 0.1
-    assert changed.tolist() == [False, True, False, False]
-
-
-def test_an_observation_may_not_be_called_as_the_plan_is() -> None:
-    with pytest.raises(ConfigError, match="an observation is called 'plan'"):
-        WARM.build(DataSpec({PLAN: ArraySpec((3,))}, ArraySpec((2,))))

@@ -4,9 +4,12 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from imitate.errors import ConfigError
+from imitate.history import PLAN
 from imitate.policies.flow import TIMES, Flow, FlowConfig, Prediction
 from imitate.policies.nets.film_mlp import FilmMlpConfig
 from imitate.types import ArraySpec, Batch, DataSpec
@@ -28,7 +31,7 @@ class Exact(nn.Module):
         return obs
 
     def forward(self, noisy: Tensor, step: Tensor, condition: Tensor) -> Tensor:
-        self.times.append(step.item() / TIMES)
+        self.times.append(step[0].item() / TIMES)
         t = step[:, None, None] / TIMES
         # E[x | x_t] of jointly Gaussian x and x_t = (1 - t) ε + t x.
         variance = t**2 * self.std**2 + (1 - t) ** 2
@@ -60,6 +63,54 @@ def test_many_steps_give_the_distribution(prediction: Prediction) -> None:
     values, _ = sampled(prediction, STD, 200)
     assert values.mean() == pytest.approx(MEAN, abs=0.01)
     assert values.std() == pytest.approx(STD, rel=0.03)
+
+
+def gone_on(share: float, steps: int, prediction: Prediction = "sample") -> tuple[Tensor, Exact]:
+    """Chunks whose plan is MEAN + STD in every second row, and nothing in the others."""
+    config = FlowConfig(
+        denoiser=TINY, prediction=prediction, inference_steps=steps, clip_sample=False,
+        action_normalization="identity", warm_start=share,
+    )  # fmt: skip
+    policy = config.build(SPEC).eval()
+    exact = Exact(prediction, STD)
+    policy.denoiser = exact  # type: ignore[assignment]
+    plan = torch.full((2000, policy.plan_steps, 2), MEAN + STD)
+    plan[1::2] = torch.nan
+    return policy.predict({**OBS, PLAN: plan}, torch.Generator().manual_seed(0)).values, exact
+
+
+@pytest.mark.parametrize("prediction", ["velocity", "sample"])
+def test_a_warm_start_keeps_more_of_the_plan_the_less_noise_it_begins_with(prediction: Prediction) -> None:
+    """The way of a Gaussian is known: what is above the mean stays so in units of its spread at that time."""
+    for share in (0.1, 0.5, 1.0):
+        values, _ = gone_on(share, 50, prediction)
+        assert values[1::2].mean() == pytest.approx(MEAN, abs=0.02)
+        spread = math.hypot((1 - share) * STD, share)
+        kept = (values[::2].mean() - MEAN).item() / STD
+        assert kept == pytest.approx((1 - share) * STD / spread, abs=0.02)
+
+
+@given(st.floats(1e-3, 1.0), st.sampled_from([1, 2, 4, 5, 8, 10, 20]))
+def test_a_warm_start_takes_even_steps_on_the_grid_from_its_share_of_noise(share: float, steps: int) -> None:
+    stride, warm = FlowConfig(warm_start=share, inference_steps=steps).strides()
+    assert stride * steps == TIMES
+    assert 1 <= warm <= stride
+    assert abs(warm * steps / TIMES - share) <= max(0.5, 1 - share * TIMES / steps) * steps / TIMES + 1e-9
+
+
+def test_times_of_a_warm_start_end_as_those_of_the_others() -> None:
+    class PerRow(Exact):
+        def forward(self, noisy: Tensor, step: Tensor, condition: Tensor) -> Tensor:
+            self.times.append(step[:2].tolist())
+            return torch.full_like(noisy, MEAN)
+
+    policy = FlowConfig(denoiser=TINY, inference_steps=2, warm_start=0.3, clip_sample=False,
+                        action_normalization="identity").build(SPEC).eval()  # fmt: skip
+    policy.denoiser = network = PerRow("sample", 0.0)  # type: ignore[assignment]
+    plan = torch.zeros(2000, policy.plan_steps, 2)
+    plan[1::2] = torch.nan
+    policy.predict({**OBS, PLAN: plan}, torch.Generator().manual_seed(0))
+    assert network.times == [[700, 0], [850, 500]]
 
 
 def drawn(**settings: str) -> Tensor:
@@ -107,5 +158,9 @@ def test_settings_that_cannot_be() -> None:
         FlowConfig(inference_steps=7)
     with pytest.raises(ConfigError, match=r"policy\.prediction is 'velocty' \(did you mean 'velocity'\?\)"):
         FlowConfig(prediction="velocty")  # type: ignore[arg-type]
+    with pytest.raises(
+        ConfigError, match=r"policy\.warm_start is 1\.5, expected a share of noise from 0 to 1"
+    ):
+        FlowConfig(warm_start=1.5)
     with pytest.raises(ConfigError, match=r"policy\.clip_sample=false"):
         FlowConfig(action_normalization="gaussian")
