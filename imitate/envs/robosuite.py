@@ -7,7 +7,8 @@ from episode to episode, so every episode gets a suite of its own.
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,9 +18,11 @@ from imitate.env import Env, Expert, Obs, clipped, spaces_of
 from imitate.envs.offscreen import Offscreen, mujoco
 from imitate.envs.robosuite_expert import expert_of
 from imitate.envs.robosuite_recorded import (
+    INSTEAD,
     PARTS,
     STATES,
     act_as_before,
+    both_versions,
     env_args_of,
     installed,
     is_old,
@@ -123,11 +126,13 @@ class Robosuite(Env):
         self._name = config.env_args["env_name"] if config.env_args else TASKS[config.task][0]
         lengths = {name: steps for name, _, steps in TASKS.values()}
         self.max_steps = config.max_steps or lengths.get(self._name, OTHER_TASKS_STEPS)
-        self._settings = self._settings_of(config, self._name) | {"control_freq": rate}
+        with self._refusing(config):
+            self._settings = self._settings_of(config, self._name) | {"control_freq": rate}
         self.render_mode = "rgb_array"
         self._pictures: dict[tuple[int, int], Offscreen] = {}
         self._steps, self._success = 0, False
-        self._start(0)
+        with self._refusing(config):
+            self._start(0)
         self.data_spec = DataSpec(self._obs_specs(config), action_spec(self._suite), rate)
         self.observation_space, self.action_space = spaces_of(self.data_spec)
         if config.env_args:
@@ -137,13 +142,24 @@ class Robosuite(Env):
         for difference in self.differences:
             warnings.warn(difference, stacklevel=3)
 
+    @contextmanager
+    def _refusing(self, config: RobosuiteConfig) -> Iterator[None]:
+        """Answer whatever keeps a recorded environment from being made with both versions and the way out."""
+        try:
+            yield
+        except (EnvError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+            if config.env_args is None:
+                raise
+            told = " ".join(str(error if error.args else repr(error)).split())
+            versions = both_versions(config.env_args, self._package.__version__)
+            raise EnvError(
+                f"{self._name} of the dataset cannot be made again: {told} ({versions}): {INSTEAD}"
+            ) from error
+
     def _settings_of(self, config: RobosuiteConfig, name: str) -> dict[str, Any]:
         package = self._package
         if name not in package.ALL_ENVIRONMENTS:
-            raise EnvError(
-                f"the dataset's environment {name!r} is unknown to robosuite {package.__version__}"
-                f"{nearest(name, package.ALL_ENVIRONMENTS)}"
-            )
+            raise EnvError(f"the environment {name!r} is unknown{nearest(name, package.ALL_ENVIRONMENTS)}")
         if config.env_args:
             kinds = package.environments.base.REGISTERED_ENVS[name].__mro__
             accepted = {key for kind in kinds for key in inspect.signature(kind).parameters}

@@ -30,6 +30,8 @@ STATES = "states"
 
 PARTS = ("OSC_POSE", "OSC_POSITION", "JOINT_POSITION", "JOINT_VELOCITY", "JOINT_TORQUE")
 NEWEST = (99, 0)
+FIRST = (1, 0)
+"""The oldest version whose environments, observations and controllers have the names of today."""
 COMPOSITE = (1, 5)
 EXACT = (1, 4)
 """The oldest version whose recordings were seen to play again exactly (scripts/benchmarks/replay)."""
@@ -44,6 +46,7 @@ OURS = {
     "renderer_config", "horizon", "ignore_done", "hard_reset", "seed", "env_name", "control_freq",
     "gripper_visualization", "gripper_visualizations", "type",
 }  # fmt: skip
+INSTEAD = "set env.task, env.robots and env.controller instead of env.dataset"
 
 
 def env_args_of(path: str) -> dict[str, Any]:
@@ -67,9 +70,36 @@ def env_args_of(path: str) -> dict[str, Any]:
     if not said.get("env_name") or not isinstance(kwargs, Mapping):
         raise ConfigError(
             f"env.dataset={path} does not say which robosuite environment it was recorded in "
-            "(env_args, or env and env_info): set env.task, env.robots and env.controller instead"
+            f"(env_args, or env and env_info): {INSTEAD}"
         )
+    _require_version(path, said)
     return said
+
+
+def _require_version(path: str, said: Mapping[str, Any]) -> None:
+    """Raise ConfigError where the version does not tell, or contradicts, how the actions act."""
+    version, controllers = said["env_version"], _controllers(said)
+    if not version and not controllers:
+        raise ConfigError(
+            f"env.dataset={path} names neither a robosuite version (env_version) nor a controller "
+            f"(controller_configs), so what its actions do is unknown: {INSTEAD}"
+        )
+    if version_of(version) < FIRST:
+        raise ConfigError(
+            f"env.dataset={path} was recorded with robosuite {version}, expected 1.0 or newer: its "
+            f"environments cannot be made again; {INSTEAD}"
+        )
+    if version_of(version) < COMPOSITE and any("body_parts" in one for one in controllers):
+        raise ConfigError(
+            f"env.dataset={path} says robosuite {version}, but its controller has body_parts, which came "
+            "with 1.5: correct env_version in the file's env_args"
+        )
+
+
+def _controllers(env_args: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The controllers it names, one for all arms or one for each robot."""
+    told = env_args["env_kwargs"].get("controller_configs") or []
+    return [one for one in (told if isinstance(told, list) else [told]) if isinstance(one, Mapping)]
 
 
 def _said_by_store(place: Path) -> dict[str, Any]:
@@ -146,16 +176,22 @@ def installed() -> Any:
 
 def version_differences(env_args: Mapping[str, Any], version: str) -> tuple[str, ...]:
     """What is not as recorded because robosuite and MuJoCo went on."""
-    told = env_args["env_version"] or "an unknown version"
+    told = env_args["env_version"]
     if told == version:
         return ()
     acts = "; controllers and grippers act as those of 1.4 did" if is_old(env_args) else ""
-    if version_of(env_args["env_version"]) < EXACT:
+    if version_of(told) < EXACT or (is_old(env_args) and not told):
         acts += f", and recordings from before {EXACT[0]}.{EXACT[1]} do not play again exactly"
     return (
-        f"recorded with robosuite {told}, played with {version} and MuJoCo {mujoco.__version__}: contacts "
+        f"{both_versions(env_args, version)} and MuJoCo {mujoco.__version__}: contacts "
         f"are computed, and starts and object sizes drawn, as these do{acts}",
     )
+
+
+def both_versions(env_args: Mapping[str, Any], version: str) -> str:
+    """What it was recorded with, and the installed `version` with which it is played."""
+    told = env_args["env_version"] or f"of an unknown version{' before 1.5' if is_old(env_args) else ''}"
+    return f"recorded with robosuite {told}, played with {version}"
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -165,8 +201,13 @@ def version_of(text: str) -> tuple[int, ...]:
 
 
 def is_old(env_args: Mapping[str, Any]) -> bool:
-    """Whether it was recorded with robosuite 1.4 or older."""
-    return version_of(env_args["env_version"]) < COMPOSITE
+    """Whether it was recorded with robosuite 1.4 or older.
+
+    Where no version is said (robomimic's sets of 2021) the controller tells, which 1.5 made of body parts.
+    """
+    if told := env_args["env_version"]:
+        return version_of(told) < COMPOSITE
+    return not any("body_parts" in one for one in _controllers(env_args))
 
 
 def suite_settings(env_args: Mapping[str, Any], accepted: set[str], defaults: Any) -> dict[str, Any]:
@@ -179,10 +220,12 @@ def suite_settings(env_args: Mapping[str, Any], accepted: set[str], defaults: An
     mounts = kwargs.pop("mount_types", "default")
     if mounts != "default":
         raise EnvError(f"env_kwargs.mount_types is {mounts!r}: robosuite 1.5 has other mounts")
+    if not kwargs.get("use_indicator_object"):  # of 1.0 to 1.3; where it is off it does nothing
+        kwargs.pop("use_indicator_object", None)
     if unknown := sorted(set(kwargs) - accepted):
         raise EnvError(
             f"env_kwargs.{unknown[0]} of the dataset is unknown to the installed robosuite"
-            f"{nearest(unknown[0], accepted)}: its environment cannot be made again"
+            f"{nearest(unknown[0], accepted)}"
         )
     if not is_old(env_args):
         return kwargs
@@ -198,9 +241,11 @@ def composite(part: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises EnvError for what 1.5 does not have.
     """
-    if part.get("type") not in PARTS:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if kind not in PARTS:
         raise EnvError(
-            f"controller {part.get('type')!r} of the dataset cannot be made by robosuite 1.5; it has {PARTS}"
+            f"controller {kind or part!r} of the dataset is none of the installed robosuite that act as "
+            f"before, expected {', '.join(PARTS)}"
         )
     for limits in ("position_limits", "orientation_limits"):
         if part.get(limits) is not None:

@@ -100,14 +100,10 @@ def test_a_policy_trained_on_the_import_fits_without_further_settings(
     assert from_json(to_json(again)) == again
 
 
-def test_what_is_not_as_recorded_is_said() -> None:
-    if not OFFICIAL.exists():
-        pytest.skip(f"{OFFICIAL} is not here")
-    try:
-        with pytest.warns(UserWarning, match=r"recorded with robosuite 1\.4\.0, played with"):
-            RobosuiteConfig(dataset=str(OFFICIAL)).build().close()
-    except MissingExtraError as error:
-        pytest.skip(str(error))
+def test_what_is_not_as_recorded_is_said(official: Robosuite) -> None:
+    assert official.differences[-1].startswith("recorded with robosuite 1.4.0, played with")
+    with pytest.warns(UserWarning, match=r"recorded with robosuite 1\.4\.0, played with"):
+        RobosuiteConfig(dataset=str(OFFICIAL)).build().close()
 
 
 def test_observations_have_the_order_and_the_meaning_of_the_recording(can: Robosuite) -> None:
@@ -184,6 +180,122 @@ def test_what_a_raw_recording_says_of_its_environment(tmp_path: Path) -> None:
         "rate_hz": 20.0,
         "obs": {"states": {"shape": [32], "dtype": "float64"}},
     }
+
+
+OSC_POSE = {
+    "type": "OSC_POSE", "input_max": 1, "input_min": -1, "output_max": [0.05, 0.05, 0.05, 0.5, 0.5, 0.5],
+    "output_min": [-0.05, -0.05, -0.05, -0.5, -0.5, -0.5], "kp": 150, "damping": 1, "impedance_mode": "fixed",
+    "kp_limits": [0, 300], "damping_limits": [0, 10], "position_limits": None, "orientation_limits": None,
+    "uncouple_pos_ori": True, "control_delta": True, "interpolation": None, "ramp_ratio": 0.2,
+}  # fmt: skip
+PUBLISHED = {
+    "has_renderer": False, "has_offscreen_renderer": False, "ignore_done": True, "use_object_obs": True,
+    "use_camera_obs": False, "control_freq": 20, "controller_configs": OSC_POSE, "robots": ["Panda"],
+    "camera_depths": False, "camera_heights": 84, "camera_widths": 84, "reward_shaping": False,
+}  # fmt: skip
+"""Settings of robomimic's sets of 2021, which were made with robosuite 1.2 and name no version."""
+TWO_ARMS = {"robots": ["Panda", "Panda"], "env_configuration": "single-arm-opposed"}
+COMPOSITE = {"type": "BASIC", "body_parts": {"right": {**OSC_POSE, "input_ref_frame": "world"}}}
+
+
+def published(
+    folder: Path, version: str | None = None, name: str = "Lift", size: int = 10, **more: Any
+) -> Path:
+    """A file with the env_args of a published set, whose `object` has `size` elements."""
+    args = {"env_name": name, "type": 1, "env_kwargs": {**PUBLISHED, **more}}
+    with h5py.File(folder / "low_dim.hdf5", "w") as file:
+        file.create_group("data").attrs["env_args"] = json.dumps(
+            args if version is None else {**args, "env_version": version}
+        )
+        file["data/demo_0/actions"] = np.zeros((5, 7))
+        file["data/demo_0/obs/object"] = np.zeros((5, size))
+    return folder / "low_dim.hdf5"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "more"),
+    [
+        ("Lift", 10, {}),
+        pytest.param("PickPlaceCan", 14, {}, marks=pytest.mark.slow),
+        pytest.param("NutAssemblySquare", 14, {}, marks=pytest.mark.slow),
+        pytest.param("TwoArmTransport", 41, TWO_ARMS, marks=pytest.mark.slow),
+        pytest.param("ToolHang", 44, {}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_published_set_without_a_version_acts_as_robosuite_did_before_composite_controllers(
+    tmp_path: Path, name: str, size: int, more: dict[str, Any]
+) -> None:
+    with closing(built(dataset=str(published(tmp_path, None, name, size, **more)))) as env:
+        assert env.data_spec.obs["object"].shape == (size,)
+        for robot in env._suite.robots:
+            arm = robot.part_controllers["right"]
+            assert (arm.input_ref_frame, arm.input_type) == ("world", "delta")
+            assert np.array_equal(arm.output_max, OSC_POSE["output_max"]) and arm.kp[0] == 150
+            assert robot.gripper["right"].speed == 0.01
+        assert any(
+            text.startswith("recorded with robosuite of an unknown version") for text in env.differences
+        )
+        assert any("do not play again exactly" in text for text in env.differences)
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.1.0", "1.2.0", "1.3.2", "1.4.1"])
+def test_every_version_before_composite_controllers_gets_the_same_one(tmp_path: Path, version: str) -> None:
+    here = env_args_of(str(published(tmp_path, version, use_indicator_object=False)))
+    accepted = {"robots", "controller_configs", "reward_shaping"}
+    made = suite_settings(here, accepted, lambda name: {"type": name})
+    assert is_old(here) and made["controller_configs"] == composite(OSC_POSE) and not made["lite_physics"]
+    assert made["robots"] == ["Panda"] and made["reward_shaping"] is False
+
+
+def test_where_no_version_is_said_the_controller_tells(tmp_path: Path) -> None:
+    assert is_old(env_args_of(str(published(tmp_path))))
+    assert not is_old(env_args_of(str(published(tmp_path, controller_configs=COMPOSITE))))
+    assert is_old(env_args_of(str(published(tmp_path, controller_configs=[OSC_POSE, OSC_POSE]))))
+
+
+@pytest.mark.parametrize(
+    ("version", "more", "message"),
+    [
+        (
+            None,
+            {"controller_configs": None},
+            r"names neither a robosuite version \(env_version\) nor a controller .* set env\.task",
+        ),
+        ("0.3.0", {}, r"recorded with robosuite 0\.3\.0, expected 1\.0 or newer.* set env\.task"),
+        (
+            "1.4.1",
+            {"controller_configs": COMPOSITE},
+            r"says robosuite 1\.4\.1, but its controller has body_parts, .* 1\.5: correct env_version",
+        ),
+    ],
+)
+def test_a_version_that_does_not_fit_is_refused_in_one_line(
+    tmp_path: Path, version: str | None, more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as found:
+        RobosuiteConfig(dataset=str(published(tmp_path, version, **more)))
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "message"),
+    [
+        ("Stack_D0", {}, r"'Stack_D0' is unknown"),
+        ("Lift", {"controller_configs": {**OSC_POSE, "type": "IK_POSE"}}, r"'IK_POSE'.*expected OSC_POSE"),
+        ("Lift", {"controller_configs": ["OSC_POSE"]}, r"controller 'OSC_POSE' of the dataset is none"),
+        ("Lift", {"table_colour": "red"}, r"env_kwargs\.table_colour"),
+        ("Lift", {"robots": ["Pandora"]}, r"Pandora"),
+        ("TwoArmTransport", {"robots": ["Panda", "Panda"], "env_configuration": "bimanual"}, r"bimanual"),
+    ],
+)
+def test_what_cannot_be_made_again_names_both_versions_and_the_way_out(
+    tmp_path: Path, name: str, more: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(EnvError, match=message) as found:
+        built(dataset=str(published(tmp_path, "1.2.0", name, **more)))
+    said = str(found.value)
+    assert "recorded with robosuite 1.2.0" in said and "played with 1.5" in said and "env.task" in said
+    assert "\n" not in said
 
 
 def test_a_dataset_that_says_nothing_of_an_environment_is_refused(tmp_path: Path) -> None:
