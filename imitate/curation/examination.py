@@ -14,7 +14,7 @@ from imitate.datasets.quality.diversity import transition_diversity
 from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.mutual_information import mutual_information
 from imitate.datasets.quality.near_duplicates import near_duplicates
-from imitate.datasets.quality.neighbour_index import HERE, NeighbourIndex, Place
+from imitate.datasets.quality.neighbour_index import HERE, NeighbourIndex, Place, examined_rows
 from imitate.datasets.quality.out_of_dynamics import out_of_dynamics
 from imitate.progress import Task
 
@@ -91,14 +91,16 @@ class Examination:
 def examine(frames: Frames, bar: Task, place: Place = HERE) -> Examination:
     """Compare the steps of `frames`, which have at least one column of state and of action that varies.
 
-    `place` keeps the index of neighbours, and has no influence on what is found.
+    Of many steps only examined_rows are compared with their neighbours, and those between them get what lies
+    between. `place` keeps the index of neighbours, and has no influence on what is found.
     """
+    examined = examined_rows(len(frames))
     bar.advance(note=NAME_OF_STAGES[0])
-    near = NeighbourIndex.of(frames, place=place).neighbours(NEIGHBOURS)
+    near = NeighbourIndex.of(frames, place=place).neighbours(NEIGHBOURS, examined)
     agreed_upon = agreement(frames, near)
     divergence, covered = action_divergence(frames, near), coverage(near)
     bar.advance(note=NAME_OF_STAGES[1])
-    alike = NeighbourIndex.of_transitions(frames, place=place).neighbours(NEIGHBOURS)
+    alike = NeighbourIndex.of_transitions(frames, place=place).neighbours(NEIGHBOURS, examined)
     bar.advance(note=NAME_OF_STAGES[2])
     information = mutual_information(frames)
     bar.advance(note=NAME_OF_STAGES[3])
@@ -112,18 +114,42 @@ def examine(frames: Frames, bar: Task, place: Place = HERE) -> Examination:
         "odd_dynamics": out_of_dynamics(frames, alike),
         "mutual_information": information.contribution,
     }
+    steps = {name: between(frames, values, examined) for name, values in steps.items()}
     episodes: dict[str, np.ndarray] = {}
     evidence = judgement = None
     surprise = np.full(len(frames), np.nan)
     if agreed is not None:
         surprise = agreed.surprise
-        evidence = gather(frames, agreed, covered.novelty, divergence.within_modes)
+        evidence = gather(frames, agreed, steps["novelty"], steps["mode_divergence"])
         judgement = judge(evidence)
         steps |= {"surprise": surprise, "progress": _progress(frames, agreed)}
         episodes = {"noise": evidence.noise, "deviation": evidence.deviation, "excess": evidence.excess}
         episodes |= {"pace": evidence.pace, "badness": judgement.badness}
     duplicates = near_duplicates(frames, alike).pairs
     return Examination(frames, steps, episodes, duplicates, agreed_upon, judgement, evidence, surprise)
+
+
+def between(frames: Frames, values: np.ndarray, examined: np.ndarray) -> np.ndarray:
+    """`values` (N,), at steps that are not `examined` interpolated between those of the same episode.
+
+    Before the first known step of an episode, and after its last, that one's value is taken; NaN stays at
+    examined steps, and where nothing of the episode is known.
+    """
+    asked = np.ones(len(values), bool)
+    asked[examined] = False
+    asked, known = np.flatnonzero(asked), np.flatnonzero(np.isfinite(values))
+    if not len(asked) or not len(known):
+        return values
+    place = np.searchsorted(known, asked)
+    before, after = known[np.maximum(place - 1, 0)], known[np.minimum(place, len(known) - 1)]
+    episode = frames.episode[asked]
+    early, late = frames.episode[before] != episode, frames.episode[after] != episode
+    share = np.clip((asked - before) / np.maximum(after - before, 1), 0.0, 1.0)
+    share = np.where(early, 1.0, np.where(late, 0.0, share))
+    filled = values.copy()
+    filled[asked] = (1 - share) * values[before] + share * values[after]
+    filled[asked[early & late]] = np.nan
+    return filled
 
 
 def _progress(frames: Frames, agreed: Consensus) -> np.ndarray:

@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from planted_reaches import STRAY_FROM, STRAY_STEPS, frames, planted, reach, round_an_obstacle
 
-from imitate.curation.examination import NAME_OF_STAGES, Examination, examine, projection
+from imitate.curation.examination import NAME_OF_STAGES, Examination, between, examine, projection
 from imitate.curation.faults import EXTRANEOUS, NOISY, SLOW, WRONG_STYLE
+from imitate.datasets.quality import neighbour_index
 from imitate.datasets.quality.frames import Frames
+from imitate.datasets.quality.neighbour_index import NeighbourIndex, Neighbours
 from imitate.progress import SILENT
 
 EACH = 3
@@ -110,3 +114,46 @@ def test_one_feature_or_none_still_has_a_plane() -> None:
     line = projection(np.arange(5.0)[:, None], np.ones(5, bool))
     assert np.ptp(line[:, 0]) > 0 and not line[:, 1].any()
     assert projection(np.empty((5, 0)), np.ones(5, bool)).shape == (5, 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 12), min_size=1, max_size=6),
+    share=st.floats(0.0, 1.0),
+    seed=st.integers(0, 9),
+)
+def test_steps_that_are_not_examined_get_what_lies_between(
+    lengths: list[int], share: float, seed: int
+) -> None:
+    of = Frames.of([np.zeros((n, 1)) for n in lengths], [np.zeros((n, 1)) for n in lengths])
+    drawn = np.random.default_rng(seed)
+    chosen = np.flatnonzero(drawn.random(len(of)) < share)
+    values = np.full(len(of), np.nan)
+    values[chosen] = drawn.standard_normal(len(chosen))
+    values[chosen[::5]] = np.nan  # examined, but it could not be told
+    filled = between(of, values, chosen)
+    np.testing.assert_array_equal(filled[chosen], values[chosen])
+    for rows in (of.rows(index) for index in range(len(lengths))):
+        known = np.flatnonzero(np.isfinite(values[rows]))
+        others = np.setdiff1d(np.arange(rows.stop - rows.start), chosen - rows.start)
+        want = np.interp(others, known, values[rows][known]) if len(known) else np.full(len(others), np.nan)
+        np.testing.assert_allclose(filled[rows][others], want, atol=1e-12)
+
+
+def test_a_long_data_set_is_examined_in_part_and_scored_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neighbour_index, "EXAMINED_EXACTLY", 200)
+    drawn = np.random.default_rng(0)
+    parts = [np.cumsum(drawn.standard_normal((60, 2)), axis=0) for _ in range(12)]
+    of = Frames.of(parts, [np.diff(part, axis=0, append=part[-1:]) for part in parts])
+    asked: list[int] = []
+    plain = NeighbourIndex.neighbours
+
+    def counted(index: NeighbourIndex, k: int, rows: np.ndarray) -> Neighbours:
+        asked.append(len(rows))
+        return plain(index, k, rows)
+
+    monkeypatch.setattr(NeighbourIndex, "neighbours", counted)
+    found = examined(of)
+    assert asked == [200, 200]
+    for name in ("novelty", "divergence", "mutual_information"):
+        assert np.isfinite(found.steps[name]).all(), name
