@@ -109,7 +109,7 @@ class RolloutCommand:
         played = []
         for number, file in enumerate(files, 1):
             play, folder = self._play(str(file), self.seed, playing), out / FOLDER / file.stem
-            found = played_before(folder, play.origin, play.seeds)
+            found = played_before(folder, play.origin(), play.seeds)
             played.append(found or play.into(folder, 0, progress, page=False))
             progress.say(
                 f"checkpoint {number} of {len(files)}, step {step_of(played[-1])}: success "
@@ -117,7 +117,7 @@ class RolloutCommand:
             )
         figures = CheckpointFigures(tuple(played))
         play = self._play(str(files[played.index(figures.best)]), self.seed + self.episodes, playing)
-        again = played_before(out, play.origin, play.seeds) or play.into(out, self.videos, progress)
+        again = played_before(out, play.origin(), play.seeds) or play.into(out, self.videos, progress)
         write_figures(out / FIGURES, value := figures.to_json(again))
         return Outcome(value, _lines_of_several(figures, again, out))
 

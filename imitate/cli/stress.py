@@ -52,6 +52,7 @@ from imitate.device import chosen_device
 from imitate.env import EnvConfig
 from imitate.errors import ConfigError
 from imitate.evaluation.folder import PAGE, VIDEOS, replacing
+from imitate.evaluation.play import Play
 from imitate.evaluation.stress.films import film
 from imitate.evaluation.stress.page import interval_text, level_text, write_stress_page
 from imitate.evaluation.stress.result import FILE_NAME, StressResult, load, save
@@ -104,13 +105,11 @@ class StressCommand:
     def _sweep(self, playing: Player) -> Sweep:
         device = chosen_device(self.device, "device")
         loaded = load_policy(self.checkpoint, device, self.policy)
-        env = self.env or loaded.info.env_config()
-        if env is None:
-            raise ConfigError(f"{loaded.file} does not say which environment it is for: add  env=…")
         seeds = range(self.seed, self.seed + self.episodes)
-        sweep = Sweep.of(loaded, env, seeds, self.rollout, device, self.stress, playing)
+        play = Play.of(loaded, self.env, seeds, self.rollout, device, playing)
+        sweep = Sweep.of(play, self.stress)
         if not self.allow_used_seeds:
-            sweep.check.require_disjoint(str(loaded.file))
+            play.check.require_disjoint(str(loaded.file))
         return sweep
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from imitate.errors import ImitateError
 from imitate.evaluation import curves
+from imitate.evaluation.page_parts import answer, repeat, success_means, title
 from imitate.evaluation.page_settings import flat, mapping, method, outcome, read_config, short, task
 from imitate.evaluation.result import RolloutResult
 from imitate.evaluation.traces import validation_trace
@@ -18,7 +19,6 @@ from imitate.page import (
     card,
     facts,
     grid,
-    headline,
     interval_bar,
     outcome_strip,
     paragraph,
@@ -56,34 +56,23 @@ def write_experiment_page(
         _episodes(result),
         _provenance(result, config),
     ]
-    return write_whole(path, render(_title(result), *(part for part in parts if part is not None)))
-
-
-def _title(result: RolloutResult) -> str:
-    origin = result.provenance
-    return f"{method(origin.get('policy'))} on {task(origin.get('env'))}"
+    return write_whole(path, render(title(result), *(part for part in parts if part is not None)))
 
 
 def _answer(result: RolloutResult) -> Html:
     low, high = result.interval
     count = len(result.episodes)
-    words = [
-        paragraph(
-            tag("strong", f"{result.successes} of {count} episodes succeeded."), f" {_success(result)}"
-        ),
+    return answer(
+        result,
+        "Evaluation of a policy",
+        paragraph(tag("strong", f"{result.successes} of {count} episodes succeeded."), success_means(result)),
         paragraph(
             f"True success rates from {percent(low)} to {percent(high)} fit this result "
             f"(95 % Wilson interval over {count} episodes on fixed seeds)."
         ),
         interval_bar(result.success_rate, low, high),
-    ]
-    big = tag("div", percent(result.success_rate), class_="big")
-    box = tag("div", big, tag("div", *words, class_="words"), class_="answer")
-    return headline(_title(result), "Evaluation of a policy", box, _secondary(result))
-
-
-def _success(result: RolloutResult) -> str:
-    return f"Success means: {result.success_definition}." if result.success_definition else ""
+        below=_secondary(result),
+    )
 
 
 def _secondary(result: RolloutResult) -> Html:
@@ -219,7 +208,6 @@ def _provenance(result: RolloutResult, config: Mapping[str, Any]) -> Html:
         said["simulation"] = f"{speed['env_steps_per_s']:.0f} steps/s"
         said["inference"] = f"{speed['policy_ms_per_call']:.1f} ms per batched call"
     versions = ", ".join(f"{name} {version}" for name, version in mapping(origin.get("versions")).items())
-    repeat = [paragraph("To repeat it:"), tag("pre", origin["command"])] if origin.get("command") else []
     settings = {"rollout": origin.get("rollout"), "run": config or None}
     more = [
         tag(
@@ -228,5 +216,5 @@ def _provenance(result: RolloutResult, config: Mapping[str, Any]) -> Html:
         for name, value in settings.items()
         if value
     ]
-    whole = [facts(said), *repeat, *more, paragraph(versions, class_="note")]
+    whole = [facts(said), *repeat(origin), *more, paragraph(versions, class_="note")]
     return section("Where this comes from", *whole)

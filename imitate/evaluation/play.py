@@ -25,7 +25,7 @@ from imitate.training.run import CONFIG
 
 @dataclass(frozen=True)
 class Play:
-    """What will be played; `check` says whether the starts are new, `origin` is the result's provenance.
+    """A policy and the episodes of `seeds` in `env`; `check` says whether their starts are new to it.
 
     player: who plays, this machine or a cluster.
     """
@@ -36,7 +36,6 @@ class Play:
     config: RolloutConfig
     device: torch.device
     check: SeedCheck
-    origin: Mapping[str, Any]
     player: Player = rollout
 
     @classmethod
@@ -57,9 +56,17 @@ class Play:
         env = env or loaded.info.env_config()
         if env is None:
             raise ConfigError(f"{loaded.file} does not say which environment it is for: add  env=…")
-        check = SeedCheck.of(loaded.info, env, seeds)
-        origin = provenance(loaded, env, config, device, check)
-        return cls(loaded, env, seeds, config, device, check, origin, player)
+        return cls(loaded, env, seeds, config, device, SeedCheck.of(loaded.info, env, seeds), player)
+
+    def origin(self) -> dict[str, Any]:
+        """The provenance of a result that is played now."""
+        return provenance(self.loaded, self.env, self.config, self.device, self.check)
+
+    def evaluation(self, record: Recording | None = None) -> Evaluation:
+        """What plays the episodes; `record` takes their steps."""
+        return Evaluation(
+            self.loaded.policy, self.env, self.seeds, self.config, self.device, record, self.player
+        )
 
     def into(
         self, out: Path, videos: int, progress: Progress, record: str | None = None, page: bool = True
@@ -69,22 +76,21 @@ class Play:
         `record` is the path of a store to make of the episodes. What `out` held of an earlier rollout is
         replaced when all is done, and stays where anything fails.
         """
-        names = (VIDEOS, PAGE, TABLE_NAME, FILE_NAME)
-        with self._recording(record) as steps, replacing(out, names) as folder:
-            evaluation = Evaluation(
-                self.loaded.policy, self.env, self.seeds, self.config, self.device, steps, self.player
-            )
-            result = evaluation.run(folder, videos, self.origin, progress)
+        names, origin = (VIDEOS, PAGE, TABLE_NAME, FILE_NAME), self.origin()
+        with self._recording(record, origin) as steps, replacing(out, names) as folder:
+            result = self.evaluation(steps).run(folder, videos, origin, progress)
             save(result, folder)
             if page:
                 files = [folder / file for file in result.videos.values()]
                 write_experiment_page(folder / PAGE, result, _run_folder(self.loaded), files)
         return result
 
-    def _recording(self, record: str | None) -> AbstractContextManager[Recording | None]:
+    def _recording(
+        self, record: str | None, origin: Mapping[str, Any]
+    ) -> AbstractContextManager[Recording | None]:
         if record is None:
             return nullcontext()
-        known = {key: self.origin[key] for key in ("env", "checkpoint_hash", "data_hash")}
+        known = {key: origin[key] for key in ("env", "checkpoint_hash", "data_hash")}
         return recording(Path(record), f"rollout of {self.loaded.file}", known)
 
 

@@ -75,8 +75,9 @@ def _film(sweep: Sweep, result: StressResult, kind: str, folder: Path) -> dict[s
     size, seed = film_choice(result, kind)
     played = result.find(kind, size)
     assert played is not None
-    here = replace(sweep.evaluation(kind, size), config=replace(sweep.config, workers=0))
-    (again,) = here.play([seed], SILENT, SmallRecorder(folder / VIDEOS)).episodes
+    cell = sweep.cell(kind, size)
+    here = replace(cell, config=replace(cell.config, workers=0))
+    (again,) = here.evaluation().play([seed], SILENT, SmallRecorder(folder / VIDEOS)).episodes
     made, file = folder / VIDEOS / video_name(seed), f"{VIDEOS}/{kind}.mp4"
     first = next(episode for episode in played.episodes if episode.seed == seed)
     if (again.success, again.length) != (first.success, first.length):

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from imitate.evaluation.page_settings import method, short, task
+from imitate.evaluation.page_parts import answer, repeat, success_means, title
+from imitate.evaluation.page_settings import method, short
 from imitate.evaluation.stress.halving import Halving
 from imitate.evaluation.stress.kinds import KINDS, PLAIN
 from imitate.evaluation.stress.result import Cell, StressResult
@@ -17,7 +18,6 @@ from imitate.page import (
     chart,
     facts,
     grid,
-    headline,
     interval_bar,
     paragraph,
     percent,
@@ -48,33 +48,21 @@ def write_stress_page(
         _every_cell(result),
         _provenance(result, against),
     ]
-    return write_whole(path, render(_title(result), *(part for part in parts if part is not None)))
-
-
-def _title(result: StressResult) -> str:
-    origin = result.plain.provenance
-    return f"{method(origin.get('policy'))} on {task(origin.get('env'))} under stress"
+    return write_whole(path, render(title(result.plain), *(part for part in parts if part is not None)))
 
 
 def _answer(result: StressResult) -> Html:
     plain = result.plain
-    low, high = plain.interval
-    meant = f" Success means: {plain.success_definition}." if plain.success_definition else ""
-    words = [
-        paragraph(
-            tag("strong", f"Undisturbed, {plain.successes} of {len(plain.episodes)} episodes succeed."), meant
-        ),
-        interval_bar(plain.success_rate, low, high),
+    told = f"Undisturbed, {plain.successes} of {len(plain.episodes)} episodes succeed."
+    return answer(
+        plain,
+        "Robustness of a policy",
+        paragraph(tag("strong", told), success_means(plain)),
+        interval_bar(plain.success_rate, *plain.interval),
         paragraph(
             "Each curve below plays the same starts again and lets one thing go wrong, more and more. "
             "Intervals are 95 % (Wilson); a level is where success is half of the undisturbed rate."
         ),
-    ]
-    big = tag("div", percent(plain.success_rate), class_="big")
-    return headline(
-        _title(result),
-        "Robustness of a policy",
-        tag("div", big, tag("div", *words, class_="words"), class_="answer"),
     )
 
 
@@ -233,8 +221,7 @@ def _provenance(result: StressResult, against: StressResult | None) -> Html:
     )
     if against is not None:
         said["compared with"] = tag("code", against.plain.provenance.get("checkpoint", "unknown"))
-    repeat = [paragraph("To repeat it:"), tag("pre", origin["command"])] if origin.get("command") else []
-    return section("Where this comes from", facts(said), *repeat, *_noise(result))
+    return section("Where this comes from", facts(said), *repeat(origin), *_noise(result))
 
 
 def _noise(result: StressResult) -> list[Html]:

@@ -7,23 +7,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from imitate.checkpoint import LoadedPolicy
-from imitate.env import PERTURBATIONS, EnvConfig
+from imitate.env import PERTURBATIONS
 from imitate.errors import ConfigError, EnvError
-from imitate.evaluation.evaluate import Evaluation
-from imitate.evaluation.provenance import provenance
+from imitate.evaluation.play import Play
 from imitate.evaluation.result import RolloutResult
-from imitate.evaluation.seeds import SeedCheck
 from imitate.evaluation.stress.env import StressedEnvConfig
 from imitate.evaluation.stress.kinds import KINDS, PLAIN, SEEN_ONLY_IN_IMAGES, kind_of, require_size
 from imitate.evaluation.stress.result import FILE_NAME, Cell, StressResult, load, save
 from imitate.evaluation.stress.spread import SPREAD, Spread, spread_of
-from imitate.execution import require_rest
 from imitate.parts import to_json
 from imitate.progress import Progress, Task
-from imitate.rollout import Player, RolloutConfig, rollout
 
 SIZES = {name: kind.sizes for name, kind in KINDS.items()}
 DECIDING = ("checkpoint_hash", "env", "policy", "rollout")
@@ -66,42 +59,22 @@ class StressConfig:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One policy, the episodes of `seeds`, and everything that goes wrong in them."""
+    """The unperturbed episodes of `play`, and everything that goes wrong in them."""
 
-    loaded: LoadedPolicy
-    env: EnvConfig
-    seeds: range
-    config: RolloutConfig
-    device: torch.device
-    check: SeedCheck
+    play: Play
     stress: StressConfig
     spread: Spread
-    player: Player = rollout
 
     @classmethod
-    def of(
-        cls,
-        loaded: LoadedPolicy,
-        env: EnvConfig,
-        seeds: range,
-        config: RolloutConfig,
-        device: torch.device,
-        stress: StressConfig,
-        player: Player = rollout,
-    ) -> "Sweep":
-        """The sweep of a policy in `env`.
-
-        Raises ConfigError where noise has no unit, and where nothing is left to go on with (require_rest).
-        """
-        require_rest(config.execution, loaded.policy.plan_steps)
-        check = SeedCheck.of(loaded.info, env, seeds)
+    def of(cls, play: Play, stress: StressConfig) -> "Sweep":
+        """The sweep around `play`; raises ConfigError where noise has no unit."""
         try:
-            spread = spread_of(loaded.policy, stress.noise_unit)
+            spread = spread_of(play.loaded.policy, stress.noise_unit)
         except ConfigError:
             if any(kind == "noise" for kind, _ in stress.ladder()):
                 raise
             spread = Spread({}, "× spread", "")  # a policy that knows none can be swept without noise
-        return cls(loaded, env, seeds, config, device, check, stress, spread, player)
+        return cls(play, stress, spread)
 
     def run(self, folder: Path, progress: Progress) -> StressResult:
         """Play what `folder`/stress.json does not hold yet, and keep every cell there as it is done.
@@ -117,33 +90,24 @@ class Sweep:
         if done:
             progress.say(f"{len(done)} of {len(wanted)} cells were played before")
         left = [cell for cell in wanted if cell not in done]
-        with progress.task("stress", len(left) * len(self.seeds), "episodes") as task:
+        with progress.task("stress", len(left) * len(self.play.seeds), "episodes") as task:
             for kind, size in left:
                 played = self._play(kind, size, _OneTask(progress, task, kind, size))
                 result = result.with_cell(Cell(kind, size, played))
                 save(result, folder)
         return result
 
-    def env_of(self, kind: str, size: float) -> EnvConfig:
-        """The environment of a cell: the unperturbed one is the environment itself."""
+    def cell(self, kind: str, size: float) -> Play:
+        """The episodes of a cell: the unperturbed ones are those of `play`."""
         if kind == PLAIN:
-            return self.env
-        return StressedEnvConfig(self.env, kind, size, self.spread.values if kind == "noise" else {})
-
-    def evaluation(self, kind: str, size: float) -> Evaluation:
-        """What plays the episodes of a cell."""
-        return Evaluation(
-            self.loaded.policy,
-            self.env_of(kind, size),
-            self.seeds,
-            self.config,
-            self.device,
-            player=self.player,
-        )
+            return self.play
+        spread = self.spread.values if kind == "noise" else {}
+        return replace(self.play, env=StressedEnvConfig(self.play.env, kind, size, spread))
 
     def _play(self, kind: str, size: float, progress: Progress) -> RolloutResult:
+        cell = self.cell(kind, size)
         try:
-            done = self.evaluation(kind, size).play(self.seeds, progress)
+            done = cell.evaluation().play(cell.seeds, progress)
         except EnvError as error:
             if kind == PLAIN:
                 raise
@@ -151,17 +115,14 @@ class Sweep:
                 f"{kind} {size:g}: {error}; what was played is kept: go on without this size by  "
                 f"stress.sizes.{kind}=[…]"
             ) from error
-        return RolloutResult.of(done, {}, self._origin(kind, size))
-
-    def _origin(self, kind: str, size: float) -> dict[str, Any]:
-        return provenance(self.loaded, self.env_of(kind, size), self.config, self.device, self.check)
+        return RolloutResult.of(done, {}, cell.origin())
 
     def _possible(self) -> tuple[list[tuple[str, float]], tuple[str, ...]]:
         """The kinds and sizes that the environment and the policy allow, and why others are left out."""
-        sees_images = any(spec.is_image for spec in self.loaded.policy.spec.obs.values())
+        sees_images = any(spec.is_image for spec in self.play.loaded.policy.spec.obs.values())
         possible: list[tuple[str, float]] = []
         reasons: list[str] = []
-        with closing(self.env.build()) as env:
+        with closing(self.play.env.build()) as env:
             for kind, size in self.stress.ladder():
                 try:
                     if kind in PERTURBATIONS:
@@ -180,7 +141,7 @@ class Sweep:
         if not (folder / FILE_NAME).exists():
             return fresh
         found = load(folder)
-        origin = self._origin(PLAIN, 0.0)
+        origin = self.play.origin()
         for cell in found.cells:
             self._require_same(folder, cell, origin)
         keeps_noise = "noise" in found.kinds or not self.spread.values
@@ -189,9 +150,9 @@ class Sweep:
     def _require_same(self, folder: Path, cell: Cell, origin: Mapping[str, Any]) -> None:
         if cell.kind == "noise" and not self.spread.values:
             return  # kept as it is; this sweep plays none
-        now = {**origin, "env": to_json(self.env_of(cell.kind, cell.size))}
+        now = {**origin, "env": to_json(self.cell(cell.kind, cell.size).env)}
         differing = [k for k in DECIDING if _plain(now[k]) != _plain(cell.result.provenance.get(k))]
-        if [episode.seed for episode in cell.result.episodes] != list(self.seeds):
+        if [episode.seed for episode in cell.result.episodes] != list(self.play.seeds):
             differing.append("seeds")
         if differing:
             raise ConfigError(
