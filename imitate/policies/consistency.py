@@ -185,7 +185,7 @@ class Consistency(ObservingPolicy, TaughtPolicy):
         shape = (len(seen), self.horizons.pred_steps, self.spec.action.size)
         chunk = seen.new_zeros(shape)
         for stop in self.trajectory.stops(self.config.inference_steps):
-            level = torch.tensor([stop], device=seen.device)
+            level = torch.full((1,), stop, device=seen.device)
             noisy = self.trajectory.noised(chunk, draw_noise(shape, generator, seen.device), level)
             chunk = self._bounded(self._end(self.denoiser, noisy, level, condition))
         return ActionChunk(self.executed(self.normalizer.action.inverse(chunk)))

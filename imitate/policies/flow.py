@@ -120,7 +120,7 @@ class Flow(ObservingPolicy):
         shape = (len(seen), self.horizons.pred_steps, self.spec.action.size)
         noisy = draw_noise(shape, generator, seen.device)
         stride, warm = self.config.strides()
-        per_step = torch.tensor([stride], device=seen.device)
+        per_step = torch.full((1,), stride, device=seen.device)
         if self.plan_steps and PLAN in obs:
             planned, is_planned = moved_on(self, obs[PLAN])
             mixed = planned + count * warm / TIMES * (noisy - planned)

@@ -189,7 +189,7 @@ class Truncated(ObservingPolicy):
         noise = draw_noise(anchors.shape, generator, anchors.device)
         chunks, logits = anchors, noise.new_empty(0)
         for level in self._levels():
-            step = torch.tensor([level], device=noise.device)
+            step = torch.full((1,), level, device=noise.device)
             layers = self.denoiser.refine(self._noisy(chunks, noise, step), step, condition)
             chunks = self._bounded(_refined(layers)[-1])
             logits = self._logits(layers)[-1]
@@ -212,7 +212,7 @@ class Truncated(ObservingPolicy):
     def _half_refined(self, anchors: Tensor, condition: Tensor) -> Tensor:
         """Anchors (B, Q, Tp, Da), the first half of the rows after one step, as the next one finds them."""
         half, rest = anchors.tensor_split(2)
-        step = torch.tensor(self._levels()[:1], device=anchors.device)
+        step = torch.full((1,), self._levels()[0], device=anchors.device)
         noisy = self._noisy(half, torch.randn_like(half), step)
         layers = self.denoiser.refine(noisy, step, condition[: len(half)])
         return torch.cat([self._bounded(_refined(layers)[-1]), rest])

@@ -1,12 +1,12 @@
-"""The loop over noise levels in several ways: in a plain loop with diffusers, ours, exported."""
+"""The loop over noise levels in several ways: in a plain loop with diffusers, ours, compiled, exported."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from clock import CPU, SQUARE, seconds
 from diffusers import DDIMScheduler, EDMDPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 from policy_cost import calls_of_denoiser
 from torch import Tensor
@@ -23,7 +23,7 @@ from imitate.runtime import BundlePolicy
 Way = Callable[[dict[str, Tensor], Tensor], Any]
 """From observations (B, To, …) and noise (B, N) to a chunk."""
 
-OURS, EXPORTED = "PyTorch", "exported"
+OURS, EXPORTED, COMPILED = "PyTorch", "exported", "compiled"
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def ddim(policy: Diffusion) -> Way:
     def way(obs: dict[str, Tensor], noise: Tensor) -> Tensor:
         seen = policy.observe(obs)
         x = noise[:, : shape[0] * shape[1]].reshape(-1, *shape)
-        scheduler.set_timesteps(config.inference_steps)
+        scheduler.set_timesteps(config.inference_steps, device=x.device)
         for level in scheduler.timesteps:
             predicted = policy.denoiser(x, level[None], policy.denoiser.encode(seen))
             x = scheduler.step(predicted, level, x, use_clipped_model_output=True).prev_sample
@@ -104,7 +104,7 @@ def edm(policy: Mode) -> Way:
     @torch.no_grad()
     def way(obs: dict[str, Tensor], noise: Tensor) -> Tensor:
         seen = policy.observe(obs)
-        scheduler.set_timesteps(noise_config.steps)
+        scheduler.set_timesteps(noise_config.steps, device=noise.device)
         x = noise_config.sigma_max * noise.reshape(-1, *shape)
         for level in scheduler.timesteps:
             scaled = scheduler.scale_model_input(x, level)
@@ -124,7 +124,7 @@ def euler(policy: Flow) -> Way:
     @torch.no_grad()
     def way(obs: dict[str, Tensor], noise: Tensor) -> Tensor:
         seen = policy.observe(obs)
-        scheduler.set_timesteps(sigmas=sigmas.tolist())
+        scheduler.set_timesteps(sigmas=sigmas.tolist(), device=noise.device)
         x = noise.reshape(-1, *shape)
         for level in scheduler.timesteps:
             step = (TIMES - level).round().long()[None]
@@ -138,9 +138,16 @@ def euler(policy: Flow) -> Way:
     return way
 
 
-def ways(policy: Policy, exported: BundlePolicy | None, rows: int) -> tuple[dict[str, Way], str | None]:
-    """Every way to a chunk by its name, and the name of the plain loop among them."""
+def ways(
+    policy: Policy, exported: BundlePolicy | None, rows: int, compiled: bool = False
+) -> tuple[dict[str, Way], str | None]:
+    """Every way to a chunk by its name, and the name of the plain loop among them.
+
+    `compiled` by torch.compile as a whole, which a GPU records as a CUDA graph.
+    """
     found: dict[str, Way] = {OURS: lambda obs, noise: policy.predict(obs, GivenNoise(noise)).values}
+    if compiled:
+        found[COMPILED] = torch.compile(found[OURS], mode="reduce-overhead", dynamic=False)
     if exported is not None and rows == 1:
         found[EXPORTED] = lambda obs, noise: exported.predict_with(
             {key: value[0].numpy() for key, value in obs.items()}, noise[0].numpy()
@@ -151,35 +158,39 @@ def ways(policy: Policy, exported: BundlePolicy | None, rows: int) -> tuple[dict
     return found, eager.label if eager else None
 
 
-def times_ms(policy: Policy, every: Mapping[str, Way], rows: int, chunks: int) -> dict[str, np.ndarray]:
-    """Processor time of each way's chunks (chunks,); they take turns."""
+def times_ms(
+    policy: Policy, every: Mapping[str, Way], rows: int, chunks: int, device: torch.device = CPU
+) -> dict[str, np.ndarray]:
+    """Time of each way's chunks (chunks,) on `device`, where the policy is; they take turns."""
     random = torch.Generator().manual_seed(0)
     wanted = noise_size(policy)
     size = max(wanted, policy.horizons.pred_steps * policy.spec.action.size)
     times: dict[str, list[float]] = {name: [] for name in every}
     for index in range(-3, chunks):
         obs = {
-            key: 2 * torch.rand(rows, policy.horizons.obs_steps, *array.shape, generator=random) - 1
+            key: (2 * torch.rand(rows, policy.horizons.obs_steps, *array.shape, generator=random) - 1).to(
+                device
+            )
             for key, array in policy.spec.obs.items()
         }
-        noise = torch.randn(rows, size, generator=random)
+        noise = torch.randn(rows, size, generator=random).to(device)
         for name, way in every.items():
             given = noise if "diffusers" in name else noise[:, :wanted]
-            began = time.process_time()
+            began = seconds(device)
             way(obs, given)
             if index >= 0:
-                times[name].append(1000 * (time.process_time() - began))
+                times[name].append(1000 * (seconds(device) - began))
     return {name: np.array(values) for name, values in times.items()}
 
 
-def least_ms(policy: Policy, rows: int) -> tuple[float, float]:
-    """Million multiply-adds of a chunk of `rows` rows, and the least time that they take on this core.
+def least_ms(policy: Policy, rows: int, device: torch.device = CPU) -> tuple[float, float]:
+    """Million multiply-adds of a chunk of `rows` rows, and the least time that they take on one core or GPU.
 
-    That is the time of as many in a product of two matrices of 1024 x 1024, or of reading the network's
-    weights once in every call of it, as a sum reads as many numbers, whichever is longer.
+    That is the time of as many in a product of two large matrices, or of reading the network's weights once
+    in every call of it, as a sum reads as many numbers, whichever is longer.
     """
     obs = {
-        key: torch.zeros(rows, policy.horizons.obs_steps, *array.shape)
+        key: torch.zeros(rows, policy.horizons.obs_steps, *array.shape, device=device)
         for key, array in policy.spec.obs.items()
     }
 
@@ -188,10 +199,11 @@ def least_ms(policy: Policy, rows: int) -> tuple[float, float]:
 
     with FlopCounterMode(display=False) as counter:
         chunk()
-    macs = counter.get_total_flops() / 2
-    square, weights = torch.rand(1024, 1024), torch.rand(weights_per_call(policy))
-    multiplying = macs / 1024**3 * best_s(lambda: square @ square)
-    reading = calls_of_denoiser(policy, chunk) * best_s(weights.sum)
+    macs, side = counter.get_total_flops() / 2, SQUARE[device.type]
+    square = torch.rand(side, side, device=device)
+    weights = torch.rand(weights_per_call(policy), device=device)
+    multiplying = macs / side**3 * best_s(lambda: square @ square, device)
+    reading = calls_of_denoiser(policy, chunk) * best_s(weights.sum, device)
     return macs / 1e6, 1000 * max(multiplying, reading)
 
 
@@ -203,11 +215,11 @@ def weights_per_call(policy: Policy) -> int:
     return total - idle if hasattr(policy, "active_weights") else total
 
 
-def best_s(work: Callable[[], object]) -> float:
+def best_s(work: Callable[[], object], device: torch.device) -> float:
     """The shortest of seven times of `work`."""
     times = []
     for _ in range(7):
-        began = time.process_time()
+        began = seconds(device)
         work()
-        times.append(time.process_time() - began)
+        times.append(seconds(device) - began)
     return min(times)

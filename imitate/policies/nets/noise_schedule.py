@@ -110,7 +110,7 @@ class NoiseSchedule:
 
         def estimate(noisy: Tensor, index: int) -> Tensor:
             level = self._steps[index].level
-            return self.clean_estimate(denoise(noisy, torch.tensor([level], device=device)), noisy, level)
+            return self.clean_estimate(denoise(noisy, torch.full((1,), level, device=device)), noisy, level)
 
         noise = self.temperature * draw_noise(shape, generator, device)
         return walk(self._steps, estimate, noise, generator)
