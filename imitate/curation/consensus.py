@@ -13,6 +13,7 @@ import numpy as np
 
 from imitate.curation.stacked_networks import StackedNetworks, folds
 from imitate.datasets.quality.frames import Frames
+from imitate.datasets.quality.room import in_blocks
 
 FOLDS = 5
 LEAST_EPISODES = 5
@@ -45,8 +46,13 @@ def consensus(frames: Frames, seed: int = 0) -> Consensus | None:
         return None
     log_to_go = np.log1p(frames.to_go)
     shift, scale = log_to_go.mean(), max(float(log_to_go.std()), 1e-6)
-    targets = np.column_stack([frames.action, (log_to_go - shift) / scale]).astype(np.float32)
-    said = np.mean([_said(frames, targets, seed + 1000 * i) for i in range(REPEATS)], axis=0)
+
+    def target(at: slice) -> np.ndarray:
+        return np.column_stack([frames.action[at], (log_to_go[at] - shift) / scale]).astype(np.float32)
+
+    targets = in_blocks(len(frames), target)
+    answers = (_said(frames, targets, seed + 1000 * i) for i in range(REPEATS))
+    said: np.ndarray = sum(answers, np.zeros((), np.float32)) / np.float32(REPEATS)
     to_go = np.expm1(np.clip(said[:, -1] * scale + shift, 0.0, 20.0))
     return Consensus(frames.action - said[:, :-1], to_go.astype(np.float32))
 

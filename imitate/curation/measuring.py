@@ -21,6 +21,7 @@ from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.idle import idle_ends, step_speeds, still_threshold
 from imitate.datasets.quality.neighbour_index import HERE, Place
 from imitate.datasets.quality.ranges import dimension_ranges
+from imitate.datasets.quality.room import in_blocks, moments
 from imitate.datasets.quality.smoothness import mean_squared_jerk, spectral_arc_length, speed_profile
 from imitate.errors import DataError
 from imitate.progress import SILENT, Progress, Task
@@ -45,7 +46,7 @@ def measure(
         arrays = {}
         for key in keys:
             bar.advance(note=f"reading {key}")
-            arrays[key] = store.array(key)[:]
+            arrays[key] = in_blocks(store.steps, store.array(key).__getitem__)
         reading = _Reading(store, arrays, list(embedding.features.values()))
         examination = reading.examine(bar, place)
         bar.advance(note="scoring episodes")
@@ -108,6 +109,8 @@ class _Reading:
         """Scores of steps over all rows of the store, NaN where an episode was not compared."""
         if found is None:
             return {}
+        if len(self.compared) == len(self.rows):
+            return dict(found.steps)
         rows = np.concatenate([np.arange(self.rows[i].start, self.rows[i].stop) for i in self.compared])
         spread = {}
         for name, values in found.steps.items():
@@ -123,8 +126,12 @@ class _Reading:
     def projection(self) -> np.ndarray:
         """Every step in the plane in which the states spread most, (N, 2)."""
         known = self._finite_rows()
-        motion = standardize(self.states, known) if self.states.shape[1] else self.views
-        flat: np.ndarray = projection(np.where(np.isfinite(motion), motion, 0.0), known)
+        motion = self.motion if self.states.shape[1] else self.views
+
+        def finite(at: slice) -> np.ndarray:
+            return np.where(np.isfinite(motion[at]), motion[at], 0.0)
+
+        flat: np.ndarray = projection(in_blocks(len(motion), finite), known)
         return flat
 
     def episodes(self, found: Examination | None) -> list[MeasuredEpisode]:
@@ -190,13 +197,10 @@ class _Reading:
         return _known(spectral_arc_length(speed, self._rate_hz(i)))
 
     def _features(self) -> tuple[np.ndarray, np.ndarray]:
-        states = {key: array for key, array in self.arrays.items() if key != ACTION}
-        specs = {key: spec for key, spec in self.spec.obs.items() if key in states}
-        if not states:
-            return np.empty((len(self.arrays[ACTION]), 0)), vector_features(
-                self.arrays[ACTION], self.spec.action
-            )
-        return state_features(states, specs), vector_features(self.arrays[ACTION], self.spec.action)
+        raw, spec = self.arrays[ACTION], self.spec.action
+        actions = in_blocks(len(raw), lambda at: vector_features(raw[at], spec))
+        specs = {key: spec for key, spec in self.spec.obs.items() if key in self.arrays}
+        return (state_features(self.arrays, specs) if specs else np.empty((len(raw), 0))), actions
 
     def _jerk(self, i: int) -> np.ndarray:
         action = self.arrays[ACTION][self.rows[i]].astype(np.float64)
@@ -206,8 +210,8 @@ class _Reading:
 
     def _action_variance(self) -> np.ndarray:
         """(Da,): NaN where the action never changes, so that such a dimension does not count."""
-        variance = np.var(self.arrays[ACTION][self._finite_rows()].astype(np.float64), axis=0)
-        return np.where(variance > 0, variance, np.nan)
+        _, std = moments(self.arrays[ACTION], self._finite_rows())
+        return np.where(std > 0, std**2, np.nan)
 
     def _count_not_finite(self, rows: slice) -> dict[str, int]:
         counts = {key: int(np.sum(~np.isfinite(array[rows]))) for key, array in self.arrays.items()}

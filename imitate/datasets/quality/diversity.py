@@ -14,6 +14,7 @@ from imitate.datasets.quality.features import CONSTANT
 from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.idle import FAST_QUANTILE, STILL_SHARE
 from imitate.datasets.quality.neighbour_index import Neighbours
+from imitate.datasets.quality.room import in_blocks, moments
 
 # Over this many steps a robot that moves has moved much farther than sensor noise reaches.
 WINDOW = 8
@@ -60,14 +61,21 @@ def displacements(frames: Frames) -> np.ndarray:
 
     Columns in which it is always the same, such as a clock, are left out.
     """
-    steps = np.full(frames.state.shape, np.nan, np.float32)
-    before = np.flatnonzero(frames.to_go > 0)
-    steps[before] = frames.state[before + 1] - frames.state[before]
-    if not len(before):
+    has_next = frames.to_go > 0
+
+    def change(at: slice) -> np.ndarray:
+        steps = np.full((at.stop - at.start, frames.state.shape[1]), np.nan, np.float32)
+        before = np.flatnonzero(has_next[at])
+        steps[before] = frames.state[at.start + before + 1] - frames.state[at.start + before]
+        return steps
+
+    steps = in_blocks(len(frames), change)
+    if not has_next.any():
         return steps[:, :0]
-    spread = np.nanstd(steps, axis=0, dtype=np.float64)
+    _, spread = moments(steps, has_next)
     moving = spread > CONSTANT
-    return steps[:, moving] / spread[moving].astype(np.float32)
+    scale = spread[moving].astype(np.float32)
+    return in_blocks(len(frames), lambda at: steps[at][:, moving] / scale)
 
 
 def _spread(steps: np.ndarray, has_next: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from imitate.datasets.quality.features import standardize
+from imitate.datasets.quality.features import standardizing
+from imitate.datasets.quality.room import in_blocks, joined
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,8 @@ class Frames:
     @classmethod
     def of(cls, states: Sequence[np.ndarray], actions: Sequence[np.ndarray]) -> "Frames":
         """From the features (T, F) and actions (T, Da) of each episode, all finite."""
-        state, action = (standardize(np.concatenate(parts)) for parts in (states, actions))
         lengths = np.array([len(part) for part in actions], np.int64)
-        return cls(state.astype(np.float32), action.astype(np.float32), lengths)
+        return cls(_standardized(states), _standardized(actions), lengths)
 
     def __len__(self) -> int:
         return len(self.action)
@@ -57,3 +57,9 @@ class Frames:
         sums = np.bincount(self.episode[known], values[known], minlength=count)
         counts = np.bincount(self.episode[known], minlength=count)
         return np.divide(sums, counts, out=np.full(count, np.nan), where=counts > 0)
+
+
+def _standardized(parts: Sequence[np.ndarray]) -> np.ndarray:
+    values = joined(parts)
+    scaled = standardizing(values)
+    return in_blocks(len(values), lambda at: scaled(values[at]).astype(np.float32))

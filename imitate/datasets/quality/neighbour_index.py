@@ -19,6 +19,7 @@ import numpy as np
 
 from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.neighbour_shard import Shard, cuts, first_of_all, thinned
+from imitate.datasets.quality.room import in_blocks
 
 EXACT_ROWS = 100_000
 # Rows examined by default. The exact search compares each with everything, so it gets fewer.
@@ -83,8 +84,13 @@ def transition_features(frames: Frames) -> np.ndarray:
     """
     parts = [part for part in (frames.state, frames.action) if part.shape[1]]
     width = sum(part.shape[1] for part in parts)
-    scaled = [part * np.float32(np.sqrt(width / len(parts) / part.shape[1])) for part in parts]
-    return np.concatenate([*scaled, np.empty((len(frames), 0), np.float32)], axis=1)
+    scales = [np.float32(np.sqrt(width / len(parts) / part.shape[1])) for part in parts]
+
+    def rows(at: slice) -> np.ndarray:
+        scaled = [part[at] * scale for part, scale in zip(parts, scales, strict=True)]
+        return np.concatenate([*scaled, np.empty((at.stop - at.start, 0), np.float32)], axis=1)
+
+    return in_blocks(len(frames), rows)
 
 
 class Shards(Protocol):

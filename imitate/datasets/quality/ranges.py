@@ -62,8 +62,8 @@ def dimension_ranges(values: np.ndarray, spec: ArraySpec, key: str) -> list[Dime
 
     Values that are not finite are left out; a dimension without any finite value gets NaN.
     """
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    return [_one(flat[:, i], spec, key, i) for i in range(flat.shape[1])]
+    flat = values.reshape(len(values), -1)
+    return [_one(flat[:, i].astype(np.float64), spec, key, i) for i in range(flat.shape[1])]
 
 
 def _one(column: np.ndarray, spec: ArraySpec, key: str, i: int) -> DimensionRange:
