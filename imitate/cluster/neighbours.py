@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from imitate.cluster.answers import require_alive, taken
 from imitate.cluster.config import ClusterConfig
 from imitate.cluster.pulse import Pulse, pulse
 from imitate.cluster.session import session
 from imitate.datasets.quality.neighbour_index import HERE, Place, Shards
 from imitate.datasets.quality.neighbour_shard import Shard
-from imitate.errors import ClusterError
 
 AT_ONCE = 3
 """Blocks that are under way, so that workers need not wait for the merging of the one before."""
@@ -99,22 +99,7 @@ class _OnActors:
         while left:
             _, left = self.ray.wait(left, num_returns=len(left), timeout=LOOK_EVERY_S)
             if left:
-                self._require_alive(began)
-        try:
-            return list(self.ray.get(refs))
-        except self.ray.exceptions.RayTaskError as error:
-            raise ClusterError(f"a worker failed: {type(error.cause).__name__}: {error.cause}") from error
-        except self.ray.exceptions.RayError as error:
-            raise ClusterError(
-                f"a worker that holds a part of the neighbour index died {self.config.restarts + 1} times "
-                f"({type(error).__name__}); if memory ran out, spread it over more cluster.workers"
-            ) from error
-
-    def _require_alive(self, began: float) -> None:
-        self.felt.require()
-        if time.monotonic() - began > self.config.timeout_s:
-            raise ClusterError(
-                f"no worker finished anything for cluster.timeout_s={self.config.timeout_s:g} s: are "
-                f"{self.config.cpus:g} CPUs and {self.config.gpus:g} GPUs for each of {self.config.workers} "
-                "workers there at the same time?"
-            )
+                waiting = f"all of {self.config.workers} workers are needed at the same time"
+                require_alive(self.felt, self.config, began, waiting)
+        part, advice = "a part of the neighbour index", "spread it over more cluster.workers"
+        return list(taken(self.ray, self.config, refs, part, advice))

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
+from imitate.cluster.answers import require_alive, taken
 from imitate.cluster.config import ClusterConfig
-from imitate.cluster.pulse import Pulse, pulse
+from imitate.cluster.pulse import pulse
 from imitate.errors import ClusterError, ImitateError
 
 LOOK_EVERY_S = 1.0
@@ -53,7 +54,7 @@ def results(
                     yield number, found
                     heard = time.monotonic()
                 if not done:
-                    _require_alive(felt, config, heard, len(number_of))
+                    require_alive(felt, config, heard, f"{len(number_of)} pieces are left")
                 if not done and felt.machines_lost > lost:
                     # Where the network is cut, Ray waits for the workers of a lost machine for seven minutes.
                     lost = felt.machines_lost
@@ -78,24 +79,7 @@ def _told(work: Callable[..., Any], piece: Any, *shared: Any) -> Any:
 
 
 def _taken(ray: ModuleType, config: ClusterConfig, ref: Any) -> Any:
-    try:
-        result = ray.get(ref, timeout=config.timeout_s)
-    except ray.exceptions.RayTaskError as error:
-        raise ClusterError(f"a worker failed: {type(error.cause).__name__}: {error.cause}") from error
-    except ray.exceptions.RayError as error:
-        raise ClusterError(
-            f"a worker died {config.restarts + 1} times over the same work ({type(error).__name__}); if "
-            "memory ran out, use fewer cluster.workers"
-        ) from error
+    result = taken(ray, config, ref, "the same work", "use fewer cluster.workers")
     if isinstance(result, ImitateError):
         raise result
     return result
-
-
-def _require_alive(felt: Pulse, config: ClusterConfig, heard: float, left: int) -> None:
-    felt.require()
-    if time.monotonic() - heard > config.timeout_s:
-        raise ClusterError(
-            f"no worker finished anything for cluster.timeout_s={config.timeout_s:g} s ({left} pieces are "
-            f"left): are {config.cpus:g} CPUs and {config.gpus:g} GPUs per worker there at all?"
-        )

@@ -59,7 +59,7 @@ def test_a_killed_worker_is_replaced_and_builds_its_shard_anew(ray: ModuleType, 
             for one, other in zip(before, after, strict=True):
                 assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
         else:
-            with pytest.raises(ClusterError, match="a part of the neighbour index died 1 times"):
+            with pytest.raises(ClusterError, match="died 1 times over a part of the neighbour index"):
                 next(shards.all("nearest", [question]))
 
 
