@@ -6,6 +6,7 @@ from pathlib import Path
 
 import benchmark
 import pytest
+import torch
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -42,3 +43,10 @@ def test_forms_of_a_file_are_set_beside_float32(tmp_path: Path) -> None:
     assert (
         0 < rows["float16, largest error in ranges"]["value"] < rows["int8, largest error in ranges"]["value"]
     )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said() -> None:
+    done = benchmark.run("inference", "--loops", "--device", "cuda", timeout_s=120)
+    assert done.returncode == 2
+    assert "--device is 'cuda', but there are 0 CUDA devices" in done.stderr
