@@ -15,7 +15,7 @@ import torch
 from line_env import SPEC, LineConfig
 from line_policy import LinePolicy
 from own_machine import processes_of
-from watched_env import WATCHED, WatchedConfig, WatchedEnv
+from watched_env import WATCHED, WatchedConfig, WatchedEnv, Watcher
 
 from imitate.datasets.store import DemoStore
 from imitate.envs.pusht import PushTConfig
@@ -41,15 +41,6 @@ def segments(pid: int) -> list[str]:
     """Files that hold shared memory of a process."""
     folder = Path("/dev/shm")
     return [path.name for path in folder.glob(f"*{pid}*")] if folder.exists() else []
-
-
-class Watcher(LinePolicy):
-    """Looks at all pictures, and acts by them."""
-
-    def predict(self, obs, generator):
-        chunk = super().predict(obs, generator)
-        seen = obs["camera"].float().flatten(2).mean(2) / 255
-        return ActionChunk(chunk.values + 0.1 * (seen @ torch.tensor([1.0, -2.0, 3.0]))[:, None, None])
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7])

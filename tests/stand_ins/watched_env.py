@@ -1,14 +1,16 @@
-"""The line environment with a camera that counts its pictures, and one whose steps take time."""
+"""The line environment with a camera that counts its pictures, and a policy that looks at them."""
 
 import time
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from line_env import SPEC, LineConfig, LineEnv
+from line_policy import LinePolicy
 
 from imitate.env import Obs, spaces_of
-from imitate.types import ArraySpec
+from imitate.types import ActionChunk, ArraySpec
 
 WATCHED = replace(SPEC, obs={**SPEC.obs, "camera": ArraySpec((4, 6, 3), dtype="uint8")})
 
@@ -48,3 +50,12 @@ class WatchedEnv(LineEnv):
             obs["camera"] = np.full((4, 6, 3), 128 + 100 * self.x, np.uint8)
             obs["camera"][0, 0] = self.steps
         return obs
+
+
+class Watcher(LinePolicy):
+    """Looks at all pictures, and acts by them."""
+
+    def predict(self, obs, generator):
+        chunk = super().predict(obs, generator)
+        seen = obs["camera"].float().flatten(2).mean(2) / 255
+        return ActionChunk(chunk.values + 0.1 * (seen @ torch.tensor([1.0, -2.0, 3.0]))[:, None, None])

@@ -10,7 +10,12 @@ from imitate.types import TWO_PI, ArraySpec, DataSpec
 
 
 class Distortion:
-    """Nothing goes wrong. One episode after another: `begin`, then `see` and `act` in turn."""
+    """Nothing goes wrong. One episode after another: `begin`, then `see` and `act` in turn.
+
+    `remembers`: what is seen may be of an earlier step, so that no picture may be left out.
+    """
+
+    remembers = False
 
     def begin(self, rng: np.random.Generator) -> None:
         """Forget the episode before; draw from `rng`."""
@@ -29,7 +34,7 @@ class Noise(Distortion):
 
     For an image there is one, in grey levels. Angles that wrap stay in their turn, and images are rounded and
     cut off at 0 and 255. A state may leave the range that its spec states, as a reading does. The same
-    numbers are drawn at every size.
+    numbers are drawn at every size, and for an image whether or not those before were looked at.
     """
 
     def __init__(self, size: float, spread: Mapping[str, Sequence[float]], spec: DataSpec) -> None:
@@ -38,15 +43,19 @@ class Noise(Distortion):
 
     def begin(self, rng: np.random.Generator) -> None:
         """See Distortion."""
-        self._rng = rng
+        self._rng, self._images, self._step = rng, int(rng.spawn(1)[0].integers(2**63)), 0
 
     def see(self, obs: Obs) -> Obs:
-        """See Distortion."""
-        return {**obs, **{key: self._noisy(key, obs[key]) for key in self._spread}}
+        """See Distortion; an image that nobody looks at may be absent."""
+        self._step += 1
+        drawn = np.random.default_rng((self._images, self._step))
+        seen = {key: self._noisy(key, obs[key], drawn) for key in self._spread if key in obs}
+        return {**obs, **seen}
 
-    def _noisy(self, key: str, value: np.ndarray) -> np.ndarray:
+    def _noisy(self, key: str, value: np.ndarray, drawn: np.random.Generator) -> np.ndarray:
         spec = self._obs[key]
-        read = value + self._size * self._spread[key] * self._rng.standard_normal(value.shape)
+        rng = drawn if spec.is_image else self._rng
+        read = value + self._size * self._spread[key] * rng.standard_normal(value.shape)
         if spec.is_image:
             return np.clip(np.rint(read), 0, 255).astype(np.uint8)
         return _in_one_turn(read, spec).astype(value.dtype)
@@ -66,6 +75,8 @@ def _in_one_turn(value: np.ndarray, spec: ArraySpec) -> np.ndarray:
 class Delay(Distortion):
     """Observations are `steps` control steps old; the first one stands for those before it."""
 
+    remembers = True
+
     def __init__(self, steps: int) -> None:
         self._steps = steps
 
@@ -84,6 +95,8 @@ class Drop(Distortion):
 
     What is lost at one chance is lost at every larger one.
     """
+
+    remembers = True
 
     def __init__(self, chance: float) -> None:
         self._chance = chance

@@ -52,12 +52,23 @@ class StressedEnv(Env):
         except BaseException:
             self._env.close()
             raise
-        inner = self._env
+        self._is_watched, inner = False, self._env
         self.data_spec, self.max_steps = inner.data_spec, inner.max_steps
         self.observation_space, self.action_space = inner.observation_space, inner.action_space
         self.metadata, self.render_mode = inner.metadata, inner.render_mode
         for name in ("success_definition", "score_name", "expert_styles", "mirror"):
             setattr(self, name, getattr(inner, name))
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether somebody looks at the images of the next step, or may see them later."""
+        return self._env.shows_images
+
+    @shows_images.setter
+    def shows_images(self, value: bool) -> None:
+        # An episode begins with a look, if anybody looks at all.
+        self._is_watched = self._is_watched or value
+        self._env.shows_images = value or (self._distortion.remembers and self._is_watched)
 
     @property
     def unwrapped(self) -> Env:

@@ -10,6 +10,7 @@ import pytest
 from episode_digest import episode_digest, sweep
 from line_env import SPEC, LineConfig
 from line_policy import LinePolicy
+from watched_env import WATCHED, WatchedConfig, WatchedEnv, Watcher
 
 from imitate.env import Env, EnvConfig, Obs
 from imitate.envs.point_obstacle import PointObstacleConfig
@@ -167,6 +168,64 @@ def test_noise_on_images_and_angles_stays_among_images_and_angles() -> None:
     assert np.abs(angles).max() <= np.pi + 1e-6 and np.abs(lengths).max() > 2
     assert all(one["other"] is obs["other"] for one in seen)
     assert obs["camera"].min() == obs["camera"].max() == 120
+
+
+class DrawingEnv(WatchedEnv):
+    """Draws every picture, whoever looks."""
+
+    shows_images = property(lambda self: True, lambda self, value: None)  # type: ignore[assignment]
+
+
+class DrawingConfig(WatchedConfig):
+    def build(self) -> WatchedEnv:
+        return DrawingEnv(self)
+
+
+def watched(kind: str, env: WatchedConfig) -> StressedEnvConfig:
+    spread = {**SPREAD, "camera": (127.5,)} if kind == "noise" else {}
+    return StressedEnvConfig(env, kind, {"drop": 0.5, "noise": 0.1}.get(kind, 2.0), spread)
+
+
+@pytest.mark.parametrize("kind", PASSING)
+def test_pictures_that_nobody_sees_are_not_drawn_and_change_nothing(kind: str) -> None:
+    def pictures(policy: LinePolicy, env: WatchedConfig) -> tuple[int, object]:
+        WatchedEnv.pictures = DrawingEnv.pictures = 0
+        done = rollout(policy, watched(kind, env), range(6), workers=0, batch=4)
+        return WatchedEnv.pictures + DrawingEnv.pictures, done.episodes
+
+    drawn, episodes = pictures(Watcher(WATCHED), WatchedConfig())
+    always, as_ever = pictures(Watcher(WATCHED), DrawingConfig())
+    assert episodes == as_ever
+    # What is seen late may be a picture of any step before.
+    assert drawn == always if kind in ("delay", "drop") else 0 < drawn < 0.9 * always
+    assert pictures(LinePolicy(WATCHED.select(["position", "velocity"])), WatchedConfig())[0] == 0
+
+
+def test_a_late_picture_is_that_of_its_step() -> None:
+    env = watched("delay", WatchedConfig()).build()
+    seen = [env.reset(seed=3)[0]]
+    for step in range(9):
+        env.shows_images = step % 4 == 0
+        seen.append(env.step(np.array([0.1]))[0])
+    shown = {t: obs["camera"][0, 0, 0] for t, obs in enumerate(seen) if "camera" in obs}
+    assert all(shown[t] == max(0, t - 2) for t in range(10) if t % 4 == 1)
+
+
+def test_noise_of_a_picture_hangs_on_its_step_alone() -> None:
+    spec, flat = (
+        DataSpec({"camera": ArraySpec((20, 20, 3), "uint8")}, ArraySpec((1,))),
+        np.full((20, 20, 3), 99),
+    )
+    seen = {}
+    for looks in (range(8), (0, 5, 7)):
+        noise = Noise(0.2, {"camera": (127.5,)}, spec)
+        noise.begin(np.random.default_rng(0))
+        for step in range(8):
+            obs = noise.see({"camera": flat.astype(np.uint8)} if step in looks else {})
+            if step in looks and step in seen:
+                assert np.array_equal(obs["camera"], seen[step])
+            seen |= {step: obs["camera"]} if step in looks else {}
+    assert not np.array_equal(seen[0], seen[5])
 
 
 @pytest.mark.parametrize("kind", KINDS)
