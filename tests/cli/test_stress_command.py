@@ -14,6 +14,7 @@ from imitate.cli.main import main
 from imitate.config import compose
 from imitate.env import EnvConfig
 from imitate.envs.tabletop.push import PushConfig
+from imitate.errors import EnvError
 from imitate.evaluation.result import load as load_rollout
 from imitate.evaluation.stress.kinds import KINDS
 from imitate.evaluation.stress.result import load
@@ -155,6 +156,50 @@ def test_the_world_changes_where_it_can_and_the_rest_is_said(tmp_path: Path, cap
     assert result.kinds == ["friction", "mass"]
     assert not result.halving("mass").is_defined  # it never succeeds
     assert "nothing to halve" in (tmp_path / "s" / "index.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy trained for a moment on pictures of tabletop/reach and where the hand is, not on the mark."""
+    folder = tmp_path_factory.mktemp("seeing")
+    env = ["env=tabletop/reach", "env.cameras=[front]", "env.image_size=[32,32]", "env.max_steps=12"]
+    try:
+        assert main(["collect", *env, "episodes=2", "seed=0", f"out={folder / 'seen.zarr'}"]) == 0
+    except EnvError as error:
+        pytest.skip(str(error))
+    words = ["policy=bc", "policy.observation.image.network=small", "data.obs=[ee_pos,front]"]
+    words += [f"data.path={folder / 'seen.zarr'}", "data.val_fraction=0", f"out={folder / 'run'}"]
+    steps = ["train.max_steps=20", "train.batch_size=8", "train.evaluations=0", "train.device=cpu"]
+    assert main(["train", *env, *words, *steps]) == 0
+    return folder / "run"
+
+
+@pytest.mark.slow
+def test_a_policy_that_sees_pictures_is_swept_by_what_changes_them(seeing: Path, tmp_path: Path) -> None:
+    sizes = {"noise": 0.5, "delay": 3, "drop": 0.8, "lighting": 1.0, "camera": 30}
+    words = [f"stress.sizes.{kind}=[{size}]" for kind, size in sizes.items()]
+    keys = [f"checkpoint={seeing}", f"out={tmp_path / 's'}", f"stress.kinds=[{','.join(sizes)}]", *FAST]
+    assert main(["stress", *keys, *words, "episodes=2"]) == 0
+    result = load(tmp_path / "s")
+    assert result.kinds == list(sizes) and result.left_out == () and set(result.films) == set(sizes)
+    assert result.noise["values"]["front"] == [127.5] and "grey levels" in result.noise["words"]
+    ends = [[e.final_obs["ee_pos"] for e in cell.result.episodes] for cell in result.cells]
+    assert all(end != ends[0] for end in ends[1:])  # the hand goes elsewhere
+    page = (tmp_path / "s" / "index.html").read_text()
+    for kind in sizes:
+        assert KINDS[kind].title in page
+    # From the same starts and with the same draws, whoever plays and whatever was played before.
+    again = [
+        *keys[:1],
+        f"out={tmp_path / 't'}",
+        *keys[2:-1],
+        "episodes=2",
+        "rollout.workers=1",
+        "videos=false",
+    ]
+    assert main(["stress", *again, *words, "stress.kinds=[camera,noise]"]) == 0
+    for cell in load(tmp_path / "t").cells:
+        assert cell.result.episodes == result.find(cell.kind, cell.size).episodes
 
 
 @pytest.mark.parametrize(
