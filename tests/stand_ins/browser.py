@@ -1,5 +1,6 @@
 """A headless Chromium driven through its debugging pipe: what a page logs, loads and computes."""
 
+import base64
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
     "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required", "--remote-debugging-pipe",
 )  # fmt: skip
+
+MARGIN = 12
 
 
 def executable() -> str | None:
@@ -72,6 +75,31 @@ class Browser:
         )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def headings(self) -> list[str]:
+        """Those of the sections, from top to bottom."""
+        found: list[str] = self.evaluate(
+            "[...document.querySelectorAll('section > h2')].map((h) => h.textContent)"
+        )
+        return found
+
+    def picture(self, heading: str) -> bytes:
+        """A PNG of the whole section with this heading, whatever the window shows, and MARGIN px more."""
+        # In a window as high as the page: a scroll bar would go only when the picture is taken, everything
+        # move to the right, and the right edge be cut.
+        width, height = self.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+        whole = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.send("Emulation.setDeviceMetricsOverride", **whole)
+        left, top, right, bottom = self.evaluate(
+            f"""(() => {{ const at = [...document.querySelectorAll('section > h2')].find(
+            (h) => h.textContent === {json.dumps(heading)}).parentElement.getBoundingClientRect();
+            return [at.left, at.top, at.right, at.bottom]; }})()"""
+        )
+        size = {"width": right - left + 2 * MARGIN, "height": bottom - top + MARGIN}
+        clip = {"x": left - MARGIN, "y": top, **size, "scale": 1}
+        shot = self.send("Page.captureScreenshot", format="png", clip=clip)
+        self.send("Emulation.clearDeviceMetricsOverride")
+        return base64.b64decode(shot["data"])
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Give a command and wait for its answer."""
