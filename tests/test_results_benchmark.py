@@ -51,6 +51,10 @@ def test_a_group_has_its_mean(tmp_path: Path) -> None:
     }
     assert mean["name"] == "Meta-World, mean over tasks, 10 demonstrations"
     assert mean["value"] == 0.5 and mean["per_seed"] == [0.5] and mean["episodes"] == 8
+    alone = ["--only", "metaworld-push-v3-10", *words[2:]]
+    assert run(*alone, "--json", str(rows)).returncode == 0
+    (task,) = json.loads(rows.read_text())  # one task has no mean over tasks
+    assert task["value"] == 0.25
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
