@@ -144,16 +144,19 @@ class Robosuite(Env):
 
     @contextmanager
     def _refusing(self, config: RobosuiteConfig) -> Iterator[None]:
-        """Answer whatever keeps a recorded environment from being made with both versions and the way out."""
+        """Answer whatever keeps robosuite from making it with versions, what was asked for and the way out."""
         try:
             yield
         except (EnvError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+            told, version = " ".join(str(error).split()) or repr(error), self._package.__version__
             if config.env_args is None:
-                raise
-            told = " ".join(str(error if error.args else repr(error)).split())
-            versions = both_versions(config.env_args, self._package.__version__)
+                asked = f"env.robots={list(config.robots)} and env.controller={config.controller}"
+                raise EnvError(
+                    f"robosuite {version} cannot make {self._name} with {asked}: {told}"
+                ) from error
             raise EnvError(
-                f"{self._name} of the dataset cannot be made again: {told} ({versions}): {INSTEAD}"
+                f"{self._name} of the dataset cannot be made again: {told} "
+                f"({both_versions(config.env_args, version)}): {INSTEAD}"
             ) from error
 
     def _settings_of(self, config: RobosuiteConfig, name: str) -> dict[str, Any]:

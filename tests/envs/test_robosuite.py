@@ -349,6 +349,12 @@ def test_the_expert_demonstrates(task: str) -> None:
     assert info["success"]
 
 
+def test_a_controller_that_robosuite_breaks_off_with_is_answered_in_one_line() -> None:
+    """Its JOINT_VELOCITY of 1.5.2 sets an attribute that cannot be set (ARISE-Initiative/robosuite#794)."""
+    with pytest.raises(EnvError, match=r"robosuite 1\.5\.2 cannot make Lift with .*JOINT_VELOCITY: .*setter"):
+        built(controller="JOINT_VELOCITY")
+
+
 def test_an_observation_that_is_not_there_is_answered_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="robot0_eef_pos"):
         built(obs=("robot0_eef_poss",))
