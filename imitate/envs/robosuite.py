@@ -144,7 +144,7 @@ class Robosuite(Env):
 
     @contextmanager
     def _refusing(self, config: RobosuiteConfig) -> Iterator[None]:
-        """Answer whatever keeps robosuite from making it with versions, what was asked for and the way out."""
+        """Answer whatever keeps robosuite from making it with versions and what was asked for."""
         try:
             yield
         except (EnvError, ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
