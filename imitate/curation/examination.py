@@ -125,7 +125,7 @@ def examine(frames: Frames, bar: Task, place: Place = HERE) -> Examination:
         judgement = judge(evidence)
         steps |= {"surprise": surprise, "progress": _progress(frames, agreed)}
         episodes = {"noise": evidence.noise, "deviation": evidence.deviation, "excess": evidence.excess}
-        episodes |= {"pace": evidence.pace, "badness": judgement.badness}
+        episodes |= {"turning": evidence.turning, "pace": evidence.pace, "badness": judgement.badness}
     duplicates = near_duplicates(frames, alike).pairs
     return Examination(frames, steps, episodes, duplicates, agreed_upon, judgement, evidence, surprise)
 

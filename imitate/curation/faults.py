@@ -31,8 +31,8 @@ With f the normal density, its relative variance is 2.22 / N (Mosteller, Ann. Ma
 [p(1-p)/f(p)² + q(1-q)/f(q)² - 2p(1-q)/(f(p)f(q))] / (z(q) - z(p))² / N.
 With d degrees of freedom it is 1 / 2d.
 """
-LEAST_SPREAD, LEAST_SPREAD_OF_TIME = 0.2, 0.1
-"""Of logarithms: differences of less than about a fifth are never told apart, of times a tenth."""
+LEAST_SPREAD, LEAST_SPREAD_OF_TIME, LEAST_SPREAD_OF_TURNING = 0.2, 0.1, 0.1
+"""Of logarithms: differences of less than about a fifth are never told apart, of times and turns a tenth."""
 ROUNDS = 4
 FEW, FAR = 0.05, 6.0
 """Up to this share of odd episodes is what nearly normal numbers give by themselves: then only those as many
@@ -69,16 +69,22 @@ def judge(evidence: Evidence) -> Judgement:
 
 @dataclass(frozen=True)
 class _Score:
-    """Standard deviations from the ordinary, (E,), and how many degrees of freedom that deviation has."""
+    """Standard deviations from the ordinary, (E,), and how many degrees of freedom that deviation has.
+
+    tests: of how many such numbers these are the largest.
+    """
 
     values: np.ndarray
     degrees: float
+    tests: int = 1
 
     @property
     def chance(self) -> np.ndarray:
         """How likely an ordinary episode is to have so large a score, (E,); 1 where it cannot be told."""
         law = student(self.degrees) if np.isfinite(self.degrees) else norm
-        return np.where(np.isfinite(self.values), law.sf(self.values), 1.0)
+        # By chance the largest of several is so large at most as many times as often (Bonferroni).
+        chance = np.minimum(1.0, self.tests * law.sf(self.values))
+        return np.where(np.isfinite(self.values), chance, 1.0)
 
 
 @dataclass(frozen=True)
@@ -101,11 +107,12 @@ class _Measured:
         both = np.where(least > 0, (long.values + sluggish.values) / np.sqrt(2.0), least)
         # Two views of the same: by networks that generalise, and by the nearest demonstrations.
         views = score(evidence.deviation).values + score(evidence.divergence).values
+        acts, turns = _standard(views, ordinary, 1.0), score(evidence.turning, LEAST_SPREAD_OF_TURNING)
         scores = {
             NOISY: score(evidence.noise),
             SLOW: _Score(both, _degrees_of_sum(long.degrees, sluggish.degrees)),
             EXTRANEOUS: score(evidence.peak),
-            WRONG_STYLE: _standard(views, ordinary, 1.0),
+            WRONG_STYLE: _larger(acts, turns),
         }
         return cls(long, sluggish, scores)
 
@@ -137,6 +144,10 @@ def _standard(values: np.ndarray, ordinary: np.ndarray, least_spread: float) -> 
     # A spread that is set, because the data shows less, is not uncertain.
     degrees = len(known) / EPISODES_PER_DEGREE if shown > least_spread else np.inf
     return _Score(np.asarray((values - centre) / spread), max(1.0, degrees))
+
+
+def _larger(a: _Score, b: _Score) -> _Score:
+    return _Score(np.fmax(a.values, b.values), min(a.degrees, b.degrees), tests=2)
 
 
 def _degrees_of_sum(a: float, b: float) -> float:

@@ -46,6 +46,9 @@ KNOWN = {
         "",
         "lower",
     ),
+    "turning": ScoreLabel(
+        "turning", "how much the action changes on the whole way, in its standard deviations"
+    ),
     "excess": ScoreLabel("excess length", "its length over what the others would need", "×", "lower"),
     "pace": ScoreLabel("pace", "median speed through the states in their standard deviations"),
     "badness": ScoreLabel(

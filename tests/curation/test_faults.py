@@ -20,6 +20,7 @@ from imitate.curation.faults import (
     SLOW,
     WRONG_STYLE,
     _beyond_chance,
+    _larger,
     _Score,
     _standard,
     judge,
@@ -87,6 +88,17 @@ def test_a_spread_of_few_makes_far_ones_likelier() -> None:
     assert few > 10 * many > 10 * fixed == 10 * norm.sf(4.0)
 
 
+def test_the_larger_of_two_is_larger_by_chance() -> None:
+    draws = np.random.default_rng(0).normal(size=(2, 100_000))
+    larger = _larger(*(_Score(one, np.inf) for one in draws))
+    for share in (0.01, 0.1, 0.5):
+        assert np.mean(larger.chance <= share) == pytest.approx(share, rel=0.3)
+        assert np.mean(larger.chance <= share) <= share * 1.1
+    assert larger.chance.max() == 1.0
+    known = _larger(_Score(np.array([np.nan, np.nan]), 9.0), _Score(np.array([2.0, np.nan]), 5.0))
+    assert known.values[0] == 2.0 and np.isnan(known.values[1]) and known.degrees == 5.0
+
+
 def test_a_quarter_of_faults_does_not_hide_what_is_ordinary() -> None:
     values = np.random.default_rng(0).normal(5.0, 2.0, 4000)
     values[:1000] += 30.0
@@ -116,12 +128,15 @@ def test_of_ordinary_sets_few_have_anyone_named(episodes: int, most: float) -> N
     [
         ({"noise": 6.0}, NOISY),
         ({"deviation": 6.0}, WRONG_STYLE),
+        ({"turning": 6.0}, WRONG_STYLE),
+        # Who turns less than the others may only be slower, or better.
+        ({"turning": 0.1}, ""),
         ({"peak": 6.0, "detour": 4.0}, EXTRANEOUS),
         # A surprising stretch that loses no time is another way to do it, and only its deviation can tell.
         ({"peak": 6.0}, ""),
         ({"excess": 3.0, "pace": 0.3}, SLOW),
         # Taking long at the usual pace is not slow.
-        ({"excess": 3.0}, ""),
+        ({"excess": 3.0, "pace": 1.1}, ""),
         # Long because of a detour, at nearly the usual pace.
         ({"excess": 4.0, "pace": 0.8, "peak": 6.0, "detour": 4.0}, EXTRANEOUS),
         ({"noise": 6.0, "deviation": 6.0, "peak": 6.0, "detour": 4.0}, NOISY),
@@ -139,6 +154,7 @@ def test_each_way_to_differ_has_its_name(factors: dict[str, float], fault: str, 
 def test_scores_do_not_depend_on_the_scale_of_the_numbers() -> None:
     one = ordinary(0)
     other = replace(one, noise=7 * one.noise, deviation=0.1 * one.deviation, pace=3 * one.pace)
+    other = replace(other, turning=5 * one.turning)
     for fault in FAULTS:
         assert judge(one).scores[fault] == pytest.approx(judge(other).scores[fault])
 
