@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from imitate.datasets.quality.room import blocks, in_blocks
+
 WIDTH, HEIGHT = 400.0, 280.0
 COLUMNS = 26
 # A place needs this many steps, from this many episodes, before its mean says anything.
@@ -48,16 +50,28 @@ class HexMap:
     @classmethod
     def of(cls, projection: np.ndarray, episode: np.ndarray, window: Window) -> "HexMap":
         """Gather `projection` (N, 2) with the `episode` (N,) of each row; empty hexagons are left out."""
-        finite = np.isfinite(projection).all(axis=1)
-        points = (projection[finite].astype(np.float64) - window.low) / (window.high - window.low)
         wide = WIDTH / COLUMNS
         radius = wide / np.sqrt(3)
         margin = np.array([wide / 2, radius])
-        spots = margin + np.clip(points, 0, 1) * (np.array([WIDTH, HEIGHT]) - 2 * margin)
-        spots[:, 1] = HEIGHT - spots[:, 1]
-        centres, found = np.unique(_nearest_centres(spots, wide, radius), axis=0, return_inverse=True)
-        bins = np.full(len(projection), -1, np.int64)
-        bins[finite] = found.reshape(-1)
+
+        def nearest(at: slice) -> np.ndarray:
+            """Centres as x + iy, which sort like pairs."""
+            finite = np.isfinite(projection[at]).all(axis=1)
+            points = (projection[at][finite].astype(np.float64) - window.low) / (window.high - window.low)
+            spots = margin + np.clip(points, 0, 1) * (np.array([WIDTH, HEIGHT]) - 2 * margin)
+            spots[:, 1] = HEIGHT - spots[:, 1]
+            found = np.full(len(finite), np.nan, np.complex128)
+            found[finite] = _nearest_centres(spots, wide, radius) @ [1, 1j]
+            return found
+
+        spots = in_blocks(len(projection), nearest)
+        some = [np.unique(spots[at][np.isfinite(spots[at])]) for at in blocks(len(spots))]
+        places = np.unique(np.concatenate(some))
+
+        def numbered(at: slice) -> np.ndarray:
+            return np.where(np.isfinite(spots[at]), np.searchsorted(places, spots[at]), -1)
+
+        centres, bins = np.stack([places.real, places.imag], axis=1), in_blocks(len(spots), numbered)
         return cls(centres, radius, bins, episode)
 
     @cached_property
@@ -69,8 +83,9 @@ class HexMap:
     def episodes(self) -> np.ndarray:
         """Different episodes in each hexagon, (B,)."""
         inside = self.bins >= 0
-        pairs = np.unique(np.stack([self.bins[inside], self.episode[inside]]), axis=1)
-        return np.bincount(pairs[0], minlength=len(self.centres))
+        count = int(self.episode.max(initial=0)) + 1
+        pairs = np.unique(self.bins[inside] * count + self.episode[inside])
+        return np.bincount(pairs // count, minlength=len(self.centres))
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """The mean of `values` (N,) in each hexagon, (B,) float64; NaN where none is known."""
