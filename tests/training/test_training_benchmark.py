@@ -1,7 +1,9 @@
 """The benchmark of training in small: its rows."""
 
+import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import benchmark
 import pytest
@@ -33,19 +35,27 @@ def test_a_gpu_that_is_not_there_is_said() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_compiled_loss_and_images_have_rows_of_their_own(tmp_path: Path) -> None:
-    pytest.importorskip("torchvision")
+def test_the_compiled_loss_has_rows_of_its_own(tmp_path: Path) -> None:
     try:
         require_compiler()
     except ConfigError as error:
         pytest.skip(str(error))
-    out = tmp_path / "training.json"
-    words = ("--quick", "--compile", "--image", "--policies", "diffusion", "--json", str(out))
-    done = benchmark.run("training", *words, timeout_s=580)
-    assert done.returncode == 0, done.stderr
-    rows = {row["name"].removeprefix("training "): row for row in json.loads(out.read_text())}
-    plain = rows[next(name for name in rows if name.startswith("diffusion (1"))]  # with resnet18 11 M more
+    rows = rows_of(tmp_path, "--compile")
     fast = rows[next(name for name in rows if name.endswith("(baseline: ours, float32)"))]
-    assert fast["baseline"] == pytest.approx(plain["value"], rel=0.5)
     assert fast["ratio"] == pytest.approx(fast["value"] / fast["baseline"], abs=0.02)
     assert all(row["value"] > 0 for row in rows.values())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="torchvision is not installed")
+def test_an_image_makes_the_policy_larger(tmp_path: Path) -> None:
+    assert any(name.startswith("diffusion (15.") for name in rows_of(tmp_path, "--image"))  # resnet18: 11 M
+
+
+def rows_of(folder: Path, *words: str) -> dict[str, dict[str, Any]]:
+    out = folder / "training.json"
+    done = benchmark.run(
+        "training", "--quick", "--policies", "diffusion", *words, "--json", str(out), timeout_s=580
+    )
+    assert done.returncode == 0, done.stderr
+    return {row["name"].removeprefix("training "): row for row in json.loads(out.read_text())}
