@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
-from imitate.cluster.session import head, listens
+from imitate.cluster.session import head, listens, raylet
 from imitate.errors import ClusterError
 
 ASK_EVERY_S = 3.0
@@ -78,13 +78,6 @@ class Pulse:
             self._answered = time.monotonic()
             self.machines_lost += len(seen - alive)
             seen = alive
-
-
-def raylet(ray: ModuleType) -> tuple[str, int]:
-    """(host, port) of the raylet that this process is connected to."""
-    here = ray.get_runtime_context().get_node_id()
-    (found,) = (machine for machine in ray.nodes() if machine["NodeID"] == here)
-    return found["NodeManagerAddress"], found["NodeManagerPort"]
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -74,10 +74,32 @@ def _connected(ray: ModuleType, config: ClusterConfig) -> Iterator[None]:
     except Exception as error:
         raise ClusterError(f"cluster.address={config.address}: Ray refuses: {error}") from error
     host, _ = head(ray)
+    with _unless_lost(ray, lambda: _leave(ray, host)):
+        yield
+
+
+@contextmanager
+def _unless_lost(ray: ModuleType, leave: Callable[[], None]) -> Iterator[None]:
+    """`leave` Ray at the end, also by an error, unless its part on this machine is gone by then.
+
+    Ray would then end this process, without a word, before it has said what happened.
+    """
+    here = raylet(ray)
     try:
         yield
     finally:
-        _leave(ray, host)
+        if listens(here) is False:
+            atexit.unregister(ray.shutdown)
+            atexit.register(_end_at_once)
+        else:
+            leave()
+
+
+def _end_at_once() -> None:
+    """End as a command does that a ClusterError ends: Ray's own threads crash an interpreter that ends."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(2)
 
 
 def _leave(ray: ModuleType, host: str) -> None:
@@ -105,15 +127,14 @@ def _hang_up(host: str) -> None:
 def _started(ray: ModuleType, config: ClusterConfig) -> Iterator[None]:
     folder = tempfile.mkdtemp(prefix="ray-")  # short: the paths of its sockets may not exceed 107 characters
     try:
-        with watched(folder), ExitStack() as at_the_end:
-            at_the_end.callback(ray.shutdown)
+        with watched(folder):
             try:
                 _start(ray, config, folder)
             except ClusterError:
                 # On a busy machine its parts may not find each other in the half minute that Ray gives them.
-                ray.shutdown()
                 _start(ray, config, folder)
-            yield
+            with _unless_lost(ray, ray.shutdown):
+                yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -131,6 +152,7 @@ def _start(ray: ModuleType, config: ClusterConfig, folder: str) -> None:
                 _temp_dir=folder,
             )
     except Exception as error:  # Ray raises many kinds, among them Exception itself
+        ray.shutdown()
         raise ClusterError(f"Ray cannot be started on this machine: {error}") from error
 
 
@@ -170,3 +192,10 @@ def head(ray: ModuleType) -> tuple[str, int]:
     """(host, port) of the head of the cluster that is connected to."""
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
     return host, int(port)
+
+
+def raylet(ray: ModuleType) -> tuple[str, int]:
+    """(host, port) of the raylet that this process is connected to."""
+    here = ray.get_runtime_context().get_node_id()
+    (found,) = (machine for machine in ray.nodes() if machine["NodeID"] == here)
+    return found["NodeManagerAddress"], found["NodeManagerPort"]
