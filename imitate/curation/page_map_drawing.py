@@ -1,5 +1,6 @@
 """Maps of the states drawn as hexagons whose colour is a score and whose size is the number of steps."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy as np
 from imitate.curation.measurement import Measurement
 from imitate.curation.page_map import HEIGHT, WIDTH, HexMap
 from imitate.datasets.episode_store import ACTION
+from imitate.datasets.quality.ranges import DimensionRange
+from imitate.datasets.quality.room import blocks
 from imitate.page import Html, amount, joined, paragraph, tag
 
 SHADES = 7
@@ -99,32 +102,44 @@ def _key(scale: Scale) -> Html:
 
 def axis_names(measured: Measurement, projection: np.ndarray) -> tuple[str, str]:
     """What the two directions of `projection` (N, 2) mostly are: the state dimensions that go with them."""
-    names, columns = state_columns(measured)
-    fine = np.isfinite(projection).all(axis=1) & np.isfinite(columns).all(axis=1)
-    if not columns.shape[1] or fine.sum() < 3:
+    names = [one.name for one in state_ranges(measured)]
+
+    def known() -> Iterator[np.ndarray]:
+        """States and projection side by side, block by block, as far as both are finite."""
+        for at in blocks(measured.steps):
+            rows = np.column_stack([state_columns(measured, at), projection[at]])
+            yield rows[np.isfinite(rows).all(axis=1)]
+
+    count = sum(len(rows) for rows in known())
+    if not names or count < 3:
         return "first principal component", "second principal component"
-    return (
-        f"first principal component of the states, {_mostly(names, columns[fine], projection[fine, 0])}",
-        f"second principal component, {_mostly(names, columns[fine], projection[fine, 1])}",
-    )
+    mean = sum(rows.sum(axis=0) for rows in known()) / count
+    products = np.asarray(sum((rows - mean).T @ (rows - mean) for rows in known()))
+    size = np.sqrt(np.diag(products))
+    spread = size[:-2, None] * size[-2:]
+    match = np.divide(products[:-2, -2:], spread, out=np.zeros_like(spread), where=spread > 0)
+    first, second = (_mostly(names, match[:, i]) for i in range(2))
+    return f"first principal component of the states, {first}", f"second principal component, {second}"
 
 
-def _mostly(names: list[str], columns: np.ndarray, direction: np.ndarray) -> str:
-    columns = columns - columns.mean(axis=0)
-    direction = direction - direction.mean(dtype=np.float64)
-    spread = np.linalg.norm(columns, axis=0) * np.linalg.norm(direction)
-    match = np.divide(direction @ columns, spread, out=np.zeros(len(names)), where=spread > 0)
+def _mostly(names: list[str], match: np.ndarray) -> str:
     best = [i for i in np.argsort(-np.abs(match), kind="stable")[:2] if match[i]]
     return "mostly " + " and ".join(f"{'−' if match[i] < 0 else ''}{names[i]}" for i in best)
 
 
-def state_columns(measured: Measurement) -> tuple[list[str], np.ndarray]:
-    """Names and values (N, F) float64 of all state dimensions that ever change."""
-    names, columns = [], []
-    for key, array in measured.arrays.items():
-        if key != ACTION:
-            flat = array.reshape(measured.steps, -1)
-            moving = [i for i, one in enumerate(measured.ranges[key]) if not one.is_constant]
-            names += [measured.ranges[key][i].name for i in moving]
-            columns.append(flat[:, moving].astype(np.float64))
-    return names, np.concatenate(columns, axis=1) if columns else np.empty((measured.steps, 0))
+def state_ranges(measured: Measurement) -> list[DimensionRange]:
+    """All state dimensions that ever change."""
+    return [one for _, _, one in _moving(measured)]
+
+
+def state_columns(measured: Measurement, rows: slice | np.ndarray) -> np.ndarray:
+    """The values of `state_ranges` in some rows, (n, F) float64."""
+    picked = {key: array[rows] for key, array in measured.arrays.items()}
+    flat = {key: values.reshape(len(values), -1) for key, values in picked.items()}
+    columns = [flat[key][:, i].astype(np.float64) for key, i, _ in _moving(measured)]
+    return np.stack(columns, axis=1) if columns else np.empty((len(picked[ACTION]), 0))
+
+
+def _moving(measured: Measurement) -> list[tuple[str, int, DimensionRange]]:
+    ranges = [(key, i, one) for key in measured.arrays for i, one in enumerate(measured.ranges[key])]
+    return [(key, i, one) for key, i, one in ranges if key != ACTION and not one.is_constant]

@@ -4,7 +4,14 @@ import numpy as np
 
 from imitate.curation.measurement import Measurement
 from imitate.curation.page_map import HexMap, Window
-from imitate.curation.page_map_drawing import Scale, axis_names, hexagon_shape, score_map, state_columns
+from imitate.curation.page_map_drawing import (
+    Scale,
+    axis_names,
+    hexagon_shape,
+    score_map,
+    state_columns,
+    state_ranges,
+)
 from imitate.curation.page_scores import score_label
 from imitate.page import Html, amount, grid, paragraph, percent, section, tag
 
@@ -85,13 +92,13 @@ def _when(measured: Measurement, hexes: HexMap, b: int) -> str:
 
 def _description(measured: Measurement, inside: np.ndarray) -> str:
     """The state there, by the three dimensions that are least usual."""
-    names, columns = state_columns(measured)
-    if not names:
+    ranges = state_ranges(measured)
+    if not ranges:
         return ""
-    mean, std = np.nanmean(columns, axis=0), np.nanstd(columns, axis=0)
-    here = np.nanmean(columns[inside], axis=0)
-    unusual = np.argsort(-np.abs(here - mean) / std, kind="stable")[:3]
-    return "There " + ", ".join(f"{names[i]} ≈ {amount(float(here[i]), 2)}" for i in unusual) + "."
+    here = np.nanmean(state_columns(measured, inside), axis=0)
+    apart = [-abs(there - one.mean) / one.std for there, one in zip(here, ranges, strict=True)]
+    unusual = np.argsort(apart, kind="stable")[:3]
+    return "There " + ", ".join(f"{ranges[i].name} ≈ {amount(float(here[i]), 2)}" for i in unusual) + "."
 
 
 def _examples(measured: Measurement, hexes: HexMap, values: np.ndarray, b: int) -> Html:
