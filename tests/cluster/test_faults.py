@@ -33,8 +33,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return line_demos(tmp_path_factory.mktemp("data") / "line.zarr")
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("part", ["gcs_server", "raylet"])
+@pytest.mark.parametrize("part", [pytest.param("gcs_server", marks=pytest.mark.thorough), "raylet"])
 def test_a_lost_head_ends_training_with_its_checkpoint(demos: Path, tmp_path: Path, part: str) -> None:
     out = tmp_path / "run"
     with command(train_words(demos, out, *ONE_WORKER)) as training:
