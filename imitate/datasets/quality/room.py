@@ -26,8 +26,11 @@ def room(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile() as file:
         try:
-            # Else a disk that becomes full would end the process with SIGBUS where the array is written.
-            os.posix_fallocate(file.fileno(), 0, size)
+            if hasattr(os, "posix_fallocate"):  # macOS has none
+                # Else a disk that becomes full would end the process with SIGBUS where the array is written.
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
         except OSError as error:
             raise DataError(
                 f"{tempfile.gettempdir()}: no room for {size / 1e9:.1f} GB of numbers that are too many for "
