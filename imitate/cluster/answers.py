@@ -35,5 +35,5 @@ def require_alive(felt: Pulse, config: ClusterConfig, heard: float, waiting: str
     if time.monotonic() - heard > config.timeout_s:
         raise ClusterError(
             f"no worker finished anything for cluster.timeout_s={config.timeout_s:g} s ({waiting}): are "
-            f"{config.cpus:g} CPUs and {config.gpus:g} GPUs for each of them there at all?"
+            f"{config.cpus:g} CPUs and {config.gpus:g} GPUs per worker there at all?"
         )
