@@ -16,7 +16,7 @@ from imitate.datasets.quality.mutual_information import mutual_information
 from imitate.datasets.quality.near_duplicates import near_duplicates
 from imitate.datasets.quality.neighbour_index import HERE, NeighbourIndex, Place, examined_rows
 from imitate.datasets.quality.out_of_dynamics import out_of_dynamics
-from imitate.datasets.quality.room import blocks, in_blocks, moments
+from imitate.datasets.quality.room import covariance, in_blocks
 from imitate.progress import Task
 
 NEIGHBOURS = 16
@@ -185,9 +185,7 @@ def projection(features: np.ndarray, known: np.ndarray) -> np.ndarray:
     """
     if not features.shape[1]:
         return np.zeros((len(features), 2), np.float32)
-    mean, _ = moments(features, known)
-    parts = (features[at][known[at]] - mean for at in blocks(len(features)))
-    covariance = sum(part.T @ part for part in parts) / max(1, int(known.sum()))
-    axes = np.linalg.eigh(covariance)[1][:, ::-1][:, :2]
+    mean, spread = covariance(features, known)
+    axes = np.linalg.eigh(spread)[1][:, ::-1][:, :2]
     axes = np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))
     return in_blocks(len(features), lambda at: ((features[at] - mean) @ axes).astype(np.float32))

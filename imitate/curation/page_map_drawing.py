@@ -1,6 +1,5 @@
 """Maps of the states drawn as hexagons whose colour is a score and whose size is the number of steps."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ from imitate.curation.measurement import Measurement
 from imitate.curation.page_map import HEIGHT, WIDTH, HexMap
 from imitate.datasets.episode_store import ACTION
 from imitate.datasets.quality.ranges import DimensionRange
-from imitate.datasets.quality.room import blocks
+from imitate.datasets.quality.room import covariance, in_blocks
 from imitate.page import Html, amount, joined, paragraph, tag
 
 SHADES = 7
@@ -103,18 +102,13 @@ def _key(scale: Scale) -> Html:
 def axis_names(measured: Measurement, projection: np.ndarray) -> tuple[str, str]:
     """What the two directions of `projection` (N, 2) mostly are: the state dimensions that go with them."""
     names = [one.name for one in state_ranges(measured)]
-
-    def known() -> Iterator[np.ndarray]:
-        """States and projection side by side, block by block, as far as both are finite."""
-        for at in blocks(measured.steps):
-            rows = np.column_stack([state_columns(measured, at), projection[at]])
-            yield rows[np.isfinite(rows).all(axis=1)]
-
-    count = sum(len(rows) for rows in known())
-    if not names or count < 3:
+    both = in_blocks(
+        measured.steps, lambda at: np.column_stack([state_columns(measured, at), projection[at]])
+    )
+    known = in_blocks(measured.steps, lambda at: np.isfinite(both[at]).all(axis=1))
+    if not names or np.count_nonzero(known) < 3:
         return "first principal component", "second principal component"
-    mean = sum(rows.sum(axis=0) for rows in known()) / count
-    products = np.asarray(sum((rows - mean).T @ (rows - mean) for rows in known()))
+    _, products = covariance(both, known)
     size = np.sqrt(np.diag(products))
     spread = size[:-2, None] * size[-2:]
     match = np.divide(products[:-2, -2:], spread, out=np.zeros_like(spread), where=spread > 0)

@@ -70,12 +70,25 @@ def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def moments(values: np.ndarray, chosen: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (F,) float64 of values (N, F) over the rows `chosen` (N,) bool, or all."""
-    count = len(values) if chosen is None else int(np.count_nonzero(chosen))
+    mean, count = _mean(values, chosen)
+    squares = sum(np.square(rows - mean).sum(axis=0) for rows in _chosen(values, chosen))
+    return mean, np.sqrt(squares / count)
 
-    def rows(at: slice) -> np.ndarray:
-        part = values[at] if chosen is None else values[at][chosen[at]]
-        return part.astype(np.float64, copy=False)
 
-    mean = sum(rows(at).sum(axis=0) for at in blocks(len(values))) / np.float64(count)
-    squares = sum(np.square(rows(at) - mean).sum(axis=0) for at in blocks(len(values)))
-    return mean, np.sqrt(squares / np.float64(count))
+def covariance(values: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (F,) and covariance (F, F), float64, of values (N, F) over the rows `chosen` (N,) bool."""
+    mean, count = _mean(values, chosen)
+    products = sum((rows - mean).T @ (rows - mean) for rows in _chosen(values, chosen))
+    return mean, np.asarray(products / max(count, 1))
+
+
+def _mean(values: np.ndarray, chosen: np.ndarray | None) -> tuple[np.ndarray, np.float64]:
+    count = np.float64(len(values) if chosen is None else np.count_nonzero(chosen))
+    return np.asarray(sum(rows.sum(axis=0) for rows in _chosen(values, chosen)) / count), count
+
+
+def _chosen(values: np.ndarray, chosen: np.ndarray | None) -> Iterator[np.ndarray]:
+    """Those rows of each block, as float64."""
+    for at in blocks(len(values)):
+        rows = values[at] if chosen is None else values[at][chosen[at]]
+        yield rows.astype(np.float64, copy=False)

@@ -14,7 +14,7 @@ from imitate.datasets.quality.diversity import displacements
 from imitate.datasets.quality.features import standardize
 from imitate.datasets.quality.frames import Frames
 from imitate.datasets.quality.neighbour_index import transition_features
-from imitate.datasets.quality.room import blocks, in_blocks, joined, moments, room
+from imitate.datasets.quality.room import blocks, covariance, in_blocks, joined, moments, room
 from imitate.errors import DataError
 
 
@@ -78,6 +78,10 @@ def test_moments_are_those_of_numpy(size: int, seed: int) -> None:
             own = values.astype(np.float64)[slice(None) if mask is None else mask]
             np.testing.assert_allclose(mean, own.mean(axis=0), rtol=1e-12)
             np.testing.assert_allclose(std, own.std(axis=0), rtol=1e-9, atol=1e-12)
+        mean, spread = covariance(values, chosen)
+        own = values[chosen].astype(np.float64)
+        np.testing.assert_allclose(mean, own.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(spread, (own - mean).T @ (own - mean) / len(own), rtol=1e-9, atol=1e-12)
 
 
 def test_what_is_measured_does_not_depend_on_where_it_lies(monkeypatch: pytest.MonkeyPatch) -> None:
