@@ -19,6 +19,9 @@ class ArraySpec:
     Names, units and range have one entry per element of a vector, and are empty where unknown (a foreign
     file may not say). Images are (H, W, 3) uint8. Elements listed in `circular` are angles that wrap at
     2π rad; policies see them as sine and cosine.
+
+    encoder: how a sentence became this vector (see imitate.instruction), empty where it is none. sentences:
+    those that occur in the data.
     """
 
     shape: tuple[int, ...]
@@ -28,6 +31,8 @@ class ArraySpec:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     circular: tuple[int, ...] = ()
+    encoder: str = ""
+    sentences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         size = self.size
@@ -50,7 +55,7 @@ class ArraySpec:
 
     def part(self, elements: tuple[int, ...]) -> "ArraySpec":
         """The spec of a vector's `elements` alone, in their order."""
-        told = {
+        told: dict[str, Any] = {
             label: tuple(getattr(self, label)[index] for index in elements)
             for label in ("names", "units", "low", "high")
             if getattr(self, label)
@@ -61,7 +66,7 @@ class ArraySpec:
     def filled_from(self, other: "ArraySpec") -> "ArraySpec":
         """This spec with what it does not know (names, units, range, wrapping) taken from `other`.
 
-        An array of another shape tells nothing.
+        Sentences are those of both. An array of another shape tells nothing.
         """
         if other.shape != self.shape:
             return self
@@ -70,6 +75,7 @@ class ArraySpec:
             for f in dataclasses.fields(self)
             if f.name not in ("shape", "dtype")
         }
+        known["sentences"] = tuple(dict.fromkeys([*self.sentences, *other.sentences]))
         return dataclasses.replace(self, **known)
 
 
@@ -109,8 +115,8 @@ class DataSpec:
     def to_json(self) -> dict[str, Any]:
         """A dictionary of plain JSON values; `from_json` is its inverse."""
         return {
-            "obs": {key: dataclasses.asdict(spec) for key, spec in self.obs.items()},
-            "action": dataclasses.asdict(self.action),
+            "obs": {key: _array_to_json(spec) for key, spec in self.obs.items()},
+            "action": _array_to_json(self.action),
             "rate_hz": self.rate_hz,
         }
 
@@ -124,6 +130,12 @@ class DataSpec:
             raise SpecError(f"malformed data spec: {error!r}") from error
 
 
+def _array_to_json(spec: ArraySpec) -> dict[str, Any]:
+    # Hashes cover the spec, so those of data without sentences are what they were before there were any.
+    plain = dataclasses.asdict(spec)
+    return {key: value for key, value in plain.items() if value or key not in ("encoder", "sentences")}
+
+
 def _array_from_json(value: Mapping[str, Any]) -> ArraySpec:
     plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list | tuple) else v for key, v in value.items()}
     return ArraySpec(**plain)
@@ -132,8 +144,8 @@ def _array_from_json(value: Mapping[str, Any]) -> ArraySpec:
 def require_match(found: DataSpec, expected: DataSpec, where: str) -> None:
     """Check that `found` provides every observation of `expected`, and the same action.
 
-    Compared by name, shape, dtype kind, element names, units and rate; what either side does not know is
-    not compared. Raises SpecError naming `where`, the key, what was found and what was expected.
+    Compared by name, shape, dtype kind, element names, units, encoder and rate; what either side does not
+    know is not compared. Raises SpecError naming `where`, the key, what was found and what was expected.
     """
     for key, spec in expected.obs.items():
         if key not in found.obs:
@@ -153,3 +165,5 @@ def _require_same(found: ArraySpec, expected: ArraySpec, where: str) -> None:
         a, b = getattr(found, label), getattr(expected, label)
         if a and b and a != b:
             raise SpecError(f"{where}: {label} are {list(a)}, expected {list(b)}")
+    if found.encoder and expected.encoder and found.encoder != expected.encoder:
+        raise SpecError(f"{where}: encoder is {found.encoder!r}, expected {expected.encoder!r}")

@@ -10,7 +10,7 @@ PACKAGE = ROOT / "imitate"
 
 # Each row may import the rows above it and, unless it is split in parts, itself.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "spec", "history", "types", "progress", "parts", "device"),
+    ("errors", "spec", "instruction", "history", "types", "progress", "parts", "device"),
     ("runtime",),
     ("normalize", "policy", "symmetry", "alignment", "env"),
     ("datasets", "policies", "envs"),

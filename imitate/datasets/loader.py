@@ -29,6 +29,7 @@ from imitate.datasets.rows import Rows, open_rows
 from imitate.datasets.used_seeds import UsedSeeds, seeds_of
 from imitate.datasets.windows import Windows, WindowSampler
 from imitate.errors import ConfigError, DataError, SpecError, nearest
+from imitate.instruction import sentences
 from imitate.normalize import Statistics
 from imitate.policy import Horizons
 from imitate.progress import SILENT, Progress
@@ -45,7 +46,8 @@ class DataConfig:
     """Which demonstrations to learn from.
 
     path: store, view, mixture, replay buffer or .zarr.zip. keep: a keep-list. obs: names of the
-    observations to use (empty: all that the environment has; without an environment, all but images).
+    observations to use (empty: all that the environment has, and sentences; without an environment, all but
+    images).
     val_fraction: share of the episodes kept for validation, at least one where it is not 0. split_seed:
     which ones. weighting: how the weights of a keep-list act, on the "loss" of a window or on how often it is
     drawn ("sampling"). mirror: train on the mirror image of a random half of the windows, where the
@@ -379,6 +381,8 @@ def _used_spec(store: EpisodeStore, config: DataConfig, expected: DataSpec | Non
     if expected is None:
         names = config.obs or tuple(key for key, array in store.spec.obs.items() if not array.is_image)
         return store.spec.select(names)
+    told = {key: array for key, array in sentences(store.spec).items() if key not in expected.obs}
+    expected = dataclasses.replace(expected, obs={**expected.obs, **told})
     wanted = expected.select(config.obs) if config.obs else expected
     spec = store.spec.filled_from(wanted)
     try:

@@ -114,7 +114,7 @@ def _as_in_training(config: Path, data: DataConfig) -> DataConfig:
 
 
 def _prepared(info: CheckpointInfo, data: DataConfig) -> TrainingData:
-    config = replace(data, obs=(), mirror=False, weighting="loss")
+    config = replace(data, obs=tuple(info.spec.obs), mirror=False, weighting="loss")
     return prepare(config, info.horizons, info.spec, BATCH, seed=0)
 
 

@@ -155,6 +155,22 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert [path.name for path in Path().iterdir()] == ["demos.zarr"]
 
 
+def test_instruct_makes_an_observation_of_the_task(capsys: pytest.CaptureFixture[str]) -> None:
+    told(capsys, "relabel", "data.path=demos.zarr", "task=lift", "where.ids=[demo_2]", "out=two.view.json")
+    found = told(capsys, "instruct", "data.path=two.view.json", "size=16", "out=told.view.json")
+    assert found["notes"] == ["2 sentences: 'push', 'lift'"]
+    assert main(["data", "relabel", "data.path=demos.zarr", "metadata={task: null}", "out=no.view.json"]) == 0
+    capsys.readouterr()
+    assert main(["data", "instruct", "data.path=no.view.json", "out=n.view.json"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "6 of 6 episodes do not say their task" in said
+    assert "where.ids=[demo_0,demo_1,demo_2,demo_3,demo_4,…]" in said
+    assert "\n" not in said
+    assert not Path("n.view.json").exists()
+    assert main(["data", "list", "data.path=told.view.json"]) == 0
+    assert "instruct size=16" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("verb", [verb for verb in verbs() if verb.startswith("data_")])
 def test_help_shows_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = verb.replace("_", " ")

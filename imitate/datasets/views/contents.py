@@ -5,10 +5,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from imitate.datasets import timing
 from imitate.datasets.episode_store import EpisodeRecord, EpisodeStore
 from imitate.errors import ConfigError
 from imitate.types import DataSpec
+
+CONSTANT = "constant/"
+"""No store calls an observation so."""
 
 TRIMMED = "trimmed"
 """Of an episode's metadata: the steps [start, stop) that are left of the recorded episode."""
@@ -16,12 +21,16 @@ TRIMMED = "trimmed"
 
 @dataclass(frozen=True)
 class Piece:
-    """An episode of a view: `record.steps` steps from `start` on of episode `episode` of source `source`."""
+    """An episode of a view: `record.steps` steps from `start` on of episode `episode` of source `source`.
+
+    constant: what is the same in all its steps and no source holds, {name: (D,)}; see `Contents.names`.
+    """
 
     source: int
     episode: int
     start: int
     record: EpisodeRecord
+    constant: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def cut(self, start: int, stop: int) -> "Piece":
         """Its steps from `start` to `stop`, without the latter."""
@@ -40,6 +49,7 @@ class Piece:
 class Contents:
     """All episodes of a view. `names`: of each observation the name that the sources know it by.
 
+    One that every piece holds as a constant is known by the name CONSTANT and a number.
     columns: of an observation that is part of theirs, which elements it is.
     """
 

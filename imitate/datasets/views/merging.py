@@ -60,7 +60,7 @@ def require_equal(found: DataSpec, expected: DataSpec, name: str, first: str) ->
     require_match(found, expected, name)
     for key, array in _arrays(expected).items():
         other = _arrays(found)[key]
-        for label in ("dtype", "circular"):
+        for label in ("dtype", "circular", "encoder"):
             here, there = getattr(other, label), getattr(array, label)
             if here != there:
                 raise SpecError(f"{name}: {label} of {key!r} is {here}, expected {there} as in {first}")

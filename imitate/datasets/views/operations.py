@@ -162,21 +162,22 @@ class Rename:
         for old, new in self.observations.items():
             if old not in contents.spec.obs:
                 raise ConfigError(f"rename: there is no observation {old!r}{nearest(old, contents.spec.obs)}")
-            _require_name(new)
+            require_name(new, "rename")
         names = {self.observations.get(key, key): theirs for key, theirs in contents.names.items()}
         if len(names) < len(contents.names):
             raise ConfigError(f"rename: two observations would be called the same ({sorted(names)})")
         obs = {self.observations.get(key, key): array for key, array in contents.spec.obs.items()}
         columns = {self.observations.get(key, key): found for key, found in contents.columns.items()}
-        return _with_arrays(contents, obs, names, columns)
+        return with_arrays(contents, obs, names, columns)
 
 
-def _require_name(name: str) -> None:
+def require_name(name: str, where: str) -> None:
+    """Raise ConfigError where `name` cannot be that of an observation."""
     if name == ACTION or not NAME.fullmatch(name):
-        raise ConfigError(f"rename: {name!r} cannot name an observation: use letters, digits, _ - .")
+        raise ConfigError(f"{where}: {name!r} cannot name an observation: use letters, digits, _ - .")
 
 
-def _with_arrays(
+def with_arrays(
     contents: Contents,
     obs: Mapping[str, ArraySpec],
     names: Mapping[str, str],
@@ -190,7 +191,7 @@ def _with_arrays(
 
 def _with_part(contents: Contents, name: str, elements: tuple[str, ...]) -> Contents:
     """`contents` with the further observation `name`, made of `elements` of one that is there."""
-    _require_name(name)
+    require_name(name, "rename")
     if name in contents.spec.obs:
         raise ConfigError(f"rename: parts names {name!r}, but there is an observation of this name")
     places = {
@@ -210,7 +211,7 @@ def _with_part(contents: Contents, name: str, elements: tuple[str, ...]) -> Cont
     source, chosen = sources.pop(), tuple(places[element][1] for element in elements)
     theirs = contents.columns.get(source)
     columns = chosen if theirs is None else tuple(theirs[index] for index in chosen)
-    return _with_arrays(
+    return with_arrays(
         contents,
         {**contents.spec.obs, name: contents.spec.obs[source].part(chosen)},
         {**contents.names, name: contents.names[source]},

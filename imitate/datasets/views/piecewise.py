@@ -110,6 +110,23 @@ class PiecewiseArray(StoredArray):
         return values.astype(self.dtype, copy=False)
 
 
+class ConstantArray(StoredArray):
+    """(N, …) numbers that are the same in all steps of an episode."""
+
+    chunk_rows = 1024
+
+    def __init__(self, values: np.ndarray, ends: np.ndarray) -> None:
+        """`values` (E, …) of each episode, and `ends` (E,), the row behind its last one."""
+        self._values, self._ends = values, ends
+        self.shape = (int(ends[-1]) if len(ends) else 0, *values.shape[1:])
+        self.dtype = values.dtype
+
+    def __getitem__(self, rows: slice | int | np.ndarray) -> np.ndarray:
+        """Rows, as of any array."""
+        wanted = np.arange(len(self))[rows]
+        return self._values[np.searchsorted(self._ends, wanted, side="right")]
+
+
 def _rows_of(array: StoredArray, rows: np.ndarray) -> np.ndarray:
     """`array[rows]`, by one slice where that reads at most twice as much, of images nothing more."""
     if not len(rows):

@@ -9,8 +9,8 @@ import zarr
 
 from imitate.datasets.episode_store import ACTION, EpisodeStore
 from imitate.datasets.stored_array import StoredArray
-from imitate.datasets.views.contents import Piece
-from imitate.datasets.views.piecewise import PiecewiseArray, Runs
+from imitate.datasets.views.contents import CONSTANT, Piece
+from imitate.datasets.views.piecewise import ConstantArray, PiecewiseArray, Runs
 from imitate.errors import DataError
 from imitate.types import DataSpec
 
@@ -42,15 +42,27 @@ class PiecewiseStore(EpisodeStore):
         self.action_elements = tuple(action or [None] * len(sources))
         self.columns = {key: np.array(found) for key, found in (columns or {}).items()}
         self._runs = _runs(sources, pieces, lengths)
+        self._constants: dict[str, ConstantArray] = {}
 
     def array(self, name: str) -> StoredArray:
         """The array (N, …) of an observation or of "action"; raises DataError for an absent name."""
         if name not in self.keys:
             raise DataError(f"{self.path}: there is no array {name!r}; there are {', '.join(self.keys)}")
         theirs = [{**names, ACTION: ACTION}[name] for names in self.names]
+        if theirs[0].startswith(CONSTANT):
+            return self._constant(name, theirs[0])
         arrays = [source.array(key) for source, key in zip(self.sources, theirs, strict=True)]
         columns = self.action_elements if name == ACTION else [self.columns.get(name)] * len(arrays)
         return PiecewiseArray(arrays, self._runs, self._array_spec(name), f"{self.path}: {name}", columns)
+
+    def _constant(self, name: str, key: str) -> ConstantArray:
+        if name not in self._constants:
+            spec, columns = self._array_spec(name), self.columns.get(name, slice(None))
+            values = np.zeros((len(self), *spec.shape), spec.dtype)
+            for row, piece in zip(values, self.pieces, strict=True):
+                row[:] = piece.constant[key][columns]
+            self._constants[name] = ConstantArray(values, self.episode_ends)
+        return self._constants[name]
 
     def encoded(self, index: int) -> dict[str, list[bytes]]:
         """The images of episode `index` as its source has encoded them, by our names; {} where none is."""

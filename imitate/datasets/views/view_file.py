@@ -19,6 +19,7 @@ from typing import Any
 
 from imitate.datasets.durable import write_durably
 from imitate.datasets.views.criteria import Criteria
+from imitate.datasets.views.instructing import Instruct
 from imitate.datasets.views.operations import Filter, Operation, Relabel, Rename, Split, Trim
 from imitate.errors import ConfigError, DataError, nearest
 from imitate.parts import TARGET, from_json, to_json
@@ -45,6 +46,7 @@ KINDS: dict[str, type] = {
     "trim": Trim,
     "relabel": Relabel,
     "rename": Rename,
+    "instruct": Instruct,
 }
 
 
