@@ -25,6 +25,13 @@ FREE_KEY = "env.kwargs"
 """A key of any command under which anything may stand: what fits, the environment that is named says."""
 FILE_KEYS = {"sweep": "data", "deploy": "policy", "serve": "policy", "robot_check": "policy"}
 """Keys of a command that name a file, though a configuration group has the same name."""
+TEXT_KEYS = {
+    "rollout": "rollout.instruction",
+    "stress": "rollout.instruction",
+    "deploy": "instruction",
+    "data_relabel": "task",
+}
+"""Keys of a command that are a sentence, with commas and apostrophes; one in quotes is what they hold."""
 
 
 def verbs() -> dict[str, str]:
@@ -76,16 +83,25 @@ def _compose(verb: str, overrides: list[str]) -> DictConfig:
         if "=" not in override:
             raise ConfigError(f"{override!r} is not of the form key=value")
     GlobalHydra.instance().clear()
-    files = [o for o in overrides if o.partition("=")[0] == FILE_KEYS.get(verb)]
-    words = [_in_hydras_words(verb, override) for override in overrides if override not in files]
+    as_they_are = [o for o in overrides if _is_file(verb, o) or _is_text(verb, o)]
+    words = [_in_hydras_words(verb, override) for override in overrides if override not in as_they_are]
     try:
         with hydra.initialize_config_module(CONFIG_MODULE, version_base="1.3"):
             config = hydra.compose(verb, overrides=words)
-        for key, _, value in (override.partition("=") for override in files):
+        for key, _, value in (override.partition("=") for override in as_they_are):
             OmegaConf.update(config, key, None if value == "null" else value)
         return config
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_explain(verb, error)) from error
+
+
+def _is_file(verb: str, override: str) -> bool:
+    return override.partition("=")[0] == FILE_KEYS.get(verb)
+
+
+def _is_text(verb: str, override: str) -> bool:
+    key, _, value = override.partition("=")
+    return key == TEXT_KEYS.get(verb) and not value.startswith(("'", '"'))
 
 
 def _in_hydras_words(verb: str, override: str) -> str:

@@ -49,6 +49,8 @@ class Env(gymnasium.Env[Obs, np.ndarray]):
     - `alignment` says how a scene that was moved looks, where the task is the same in it; None elsewhere.
     - An episode ends with truncated after `max_steps`, or with terminated when nothing more can be gained.
     - While `shows_images` is False nobody looks at images, and observations may come without them.
+    - `instructions` says in words what its episodes may be about, and `instruction` what the one that was
+      just reset is about; empty where the environment does not say.
     - `perturbations` names the changes of the world (see PERTURBATIONS) that `perturb` can make; `changes`
       holds their sizes, and every reset sets the world up accordingly. What a change draws does not touch
       the draws of the start, and is the same at every size, so that episodes of one seed can be compared.
@@ -62,8 +64,14 @@ class Env(gymnasium.Env[Obs, np.ndarray]):
     mirror: ClassVar[Mirror | None] = None
     alignment: ClassVar[Alignment | None] = None
     shows_images: bool = True
+    instructions: tuple[str, ...] = ()
     perturbations: ClassVar[tuple[str, ...]] = ()
     changes: Mapping[str, float] = MappingProxyType({})
+
+    @property
+    def instruction(self) -> str:
+        """What the episode that was just reset is about, in words."""
+        return self.instructions[0] if self.instructions else ""
 
     def expert(self, style: str | None = None) -> Expert:
         """The scripted demonstrator of the episode that was just reset, in `style` (None: drawn by seed).

@@ -52,14 +52,20 @@ def sentences(spec: DataSpec) -> dict[str, ArraySpec]:
     return {key: array for key, array in spec.obs.items() if array.encoder}
 
 
-def told(spec: DataSpec, text: str) -> dict[str, np.ndarray]:
-    """`text` as every observation of `spec` that is a sentence, {name: (D,)}; raises what `vector` does."""
-    return {key: vector(text, array) for key, array in sentences(spec).items()}
+def repeated(text: str, spec: ArraySpec, steps: int) -> np.ndarray:
+    """`text` as it is observed in each of `steps` steps, (steps, D); raises what `vector` does."""
+    return np.tile(vector(text, spec), (steps, 1))
 
 
 def known(spec: DataSpec) -> tuple[str, ...]:
     """The sentences of the demonstrations."""
     return tuple(dict.fromkeys(text for array in sentences(spec).values() for text in array.sentences))
+
+
+def only(spec: DataSpec) -> str:
+    """The sentence of the demonstrations where all were told the same, else ""."""
+    texts = known(spec)
+    return texts[0] if len(texts) == 1 else ""
 
 
 def listed(texts: Iterable[str]) -> str:

@@ -27,6 +27,8 @@ Keys:
     rollout.workers     processes that step environments; 0 for none besides this one
     rollout.batch       rows of each policy call; up to twice as many environments play at the same time
     cluster             ray: play on the workers of a Ray; the result is the same. See docs/scaling.md
+    rollout.instruction what to tell a policy that was trained on sentences (imitate data instruct), where the
+                        environment does not say it
     rollout.execution   strategy: receding, ensemble or continuous; action_steps; ensemble_decay; continuity
 """
 
@@ -57,6 +59,7 @@ from imitate.evaluation.checkpoints import (
 from imitate.evaluation.folder import PAGE
 from imitate.evaluation.play import Play
 from imitate.evaluation.result import FILE_NAME, RolloutResult
+from imitate.instruction import listed
 from imitate.progress import Progress
 from imitate.rollout import Player, RolloutConfig
 
@@ -97,15 +100,17 @@ class RolloutCommand:
 
     def _one(self, playing: Player, progress: Progress) -> Outcome:
         play, out = self._play(self.checkpoint, self.seed, playing), Path(self.out)
+        for note in play.notes():
+            progress.say(note)
         result = play.into(out, self.videos, progress, self.record)
         lines = _lines(result, play, out)
         return Outcome(result.to_json(), lines + ([f"recorded  {self.record}"] if self.record else []))
 
     def _several(self, which: int | str, playing: Player, progress: Progress) -> Outcome:
         out, files = Path(self.out), chosen_checkpoints(self.checkpoint, which)
-        self._play(
-            str(files[-1]), self.seed + self.episodes, playing
-        )  # refused now, if at all, and not at the end
+        # Refused now, if at all, and not at the end.
+        for note in self._play(str(files[-1]), self.seed + self.episodes, playing).notes():
+            progress.say(note)
         played = []
         for number, file in enumerate(files, 1):
             play, folder = self._play(str(file), self.seed, playing), out / FOLDER / file.stem
@@ -156,6 +161,7 @@ def _is_exported(path: str) -> bool:
 def _lines(result: RolloutResult, play: Play, out: Path) -> list[str]:
     return [
         *result_lines(result),
+        *([f"told      {listed(play.told)}"] if play.told else []),
         f"seeds     {play.seeds[0]} to {play.seeds[-1]}, {play.check.line()}",
         f"speed     {result.timing['env_steps_per_s']:.0f} env steps/s, "
         f"{result.timing['policy_ms_per_call']:.1f} ms per policy call",

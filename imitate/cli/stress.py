@@ -88,7 +88,10 @@ class StressCommand:
         """Play the sweep, write the folder, and give the figures."""
         against = load(self.against) if self.against else None
         with player(self.cluster) as playing:
-            return self._played(self._sweep(playing), against, progress)
+            sweep = self._sweep(playing)
+            for note in sweep.play.notes():
+                progress.say(note)
+            return self._played(sweep, against, progress)
 
     def _played(self, sweep: Sweep, against: StressResult | None, progress: Progress) -> Outcome:
         out = Path(self.out)

@@ -86,6 +86,7 @@ def demonstrate(env: Env, recipe: Recipe, seed: int) -> Episode:
     style = _style(seed, recipe.styles)
     seen, info = env.reset(seed=seed)
     expert = recipe.expert(env, seed)
+    task = {"task": env.instruction} if env.instruction else {}
     observations, actions, is_over = [], [], False
     while not is_over:
         # Rounded as it is stored, so that replaying the stored action repeats the episode bitwise.
@@ -102,7 +103,7 @@ def demonstrate(env: Env, recipe: Recipe, seed: int) -> Episode:
         source=SOURCE,
         operator=style or "",
         rate_hz=env.data_spec.rate_hz,
-        metadata={"seed": seed, "style": style, **recipe.to_json()},
+        metadata={"seed": seed, "style": style, **task, **recipe.to_json()},
     )
 
 

@@ -101,6 +101,7 @@ class Metaworld(Env):
     def __init__(self, config: MetaworldConfig) -> None:
         self._fresh_task = _maker_of(config.task)
         self.max_steps = config.max_steps
+        self.instructions = (in_words(config.task),)
         self.render_mode = "rgb_array"
         self.data_spec = DataSpec({"state": STATE}, ACTION, RATE_HZ)
         self.observation_space, self.action_space = spaces_of(self.data_spec)
@@ -174,6 +175,11 @@ class Metaworld(Env):
         if self._offscreen:
             self._offscreen.close()
         self._offscreen = None
+
+
+def in_words(task: str) -> str:
+    """What is to be done in a task: "push-v3" is "push"."""
+    return task.removesuffix("-v3").replace("-", " ")
 
 
 class _ScriptedExpert:

@@ -6,7 +6,15 @@ from typing import Any, cast
 import numpy as np
 
 from imitate.env import Env, Expert, Obs, spaces_of
-from imitate.envs.metaworld import ACTION, LONGEST_EPISODE, RATE_HZ, STATE, TASKS, MetaworldConfig
+from imitate.envs.metaworld import (
+    ACTION,
+    LONGEST_EPISODE,
+    RATE_HZ,
+    STATE,
+    TASKS,
+    MetaworldConfig,
+    in_words,
+)
 from imitate.errors import ConfigError
 from imitate.types import ArraySpec, DataSpec
 
@@ -66,11 +74,17 @@ class MetaworldMultitask(Env):
         self._config = config
         self._built: dict[str, Env] = {}
         self.max_steps = config.max_steps
+        self.instructions = tuple(map(in_words, config.tasks))
         self.render_mode = "rgb_array"
         code = ArraySpec((len(config.tasks),), names=config.tasks, units=("1",) * len(config.tasks))
         self.data_spec = DataSpec({"state": STATE, "task": code}, ACTION, RATE_HZ)
         self.observation_space, self.action_space = spaces_of(self.data_spec)
         self._begin(0)
+
+    @property
+    def instruction(self) -> str:
+        """The task of the episode that was just reset, in words."""
+        return self.instructions[self._number]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -119,7 +119,8 @@ def played_before(folder: Path, origin: Mapping[str, Any], seeds: Sequence[int])
 
 
 def _deciding(origin: Mapping[str, Any]) -> Any:
-    rollout = {key: value for key, value in origin.get("rollout", {}).items() if key != "workers"}
+    settings = origin.get("rollout", {}).items()
+    rollout = {key: value for key, value in settings if key != "workers" and value is not None}
     return json.loads(json.dumps([rollout, *(origin.get(key) for key in DECIDES)]))
 
 

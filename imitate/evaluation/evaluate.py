@@ -40,6 +40,7 @@ class Evaluation:
             workers=self.config.workers,
             batch=self.config.batch,
             execution=self.config.execution,
+            instruction=self.config.instruction,
             device=self.device,
             recorder=recorder,
             video_seeds=seeds if recorder else (),

@@ -18,16 +18,21 @@ from imitate.evaluation.provenance import provenance
 from imitate.evaluation.result import FILE_NAME, TABLE_NAME, RolloutResult, save
 from imitate.evaluation.seeds import SeedCheck
 from imitate.execution import require_rest
+from imitate.instruction import unseen
 from imitate.progress import Progress
 from imitate.rollout import Player, Recording, RolloutConfig, recording, rollout
+from imitate.rollout.listening import instructions
 from imitate.training.run import CONFIG
+
+TELL = "add  rollout.instruction='…'"
 
 
 @dataclass(frozen=True)
 class Play:
     """A policy and the episodes of `seeds` in `env`; `check` says whether their starts are new to it.
 
-    player: who plays, this machine or a cluster.
+    told: what the policy will be told in words, nothing where it does not listen. player: who plays, this
+    machine or a cluster.
     """
 
     loaded: LoadedPolicy
@@ -36,6 +41,7 @@ class Play:
     config: RolloutConfig
     device: torch.device
     check: SeedCheck
+    told: tuple[str, ...] = ()
     player: Player = rollout
 
     @classmethod
@@ -50,13 +56,20 @@ class Play:
     ) -> "Play":
         """The policy in `env`, by default the one it was trained for.
 
-        Raises ConfigError without either, and where `config` leaves nothing to go on with (require_rest).
+        Raises ConfigError without either, where `config` leaves nothing to go on with (require_rest), and
+        where nobody tells a policy that listens what to do.
         """
         require_rest(config.execution, loaded.policy.plan_steps)
         env = env or loaded.info.env_config()
         if env is None:
             raise ConfigError(f"{loaded.file} does not say which environment it is for: add  env=…")
-        return cls(loaded, env, seeds, config, device, SeedCheck.of(loaded.info, env, seeds), player)
+        told = instructions(loaded.policy.spec, env, config.instruction, TELL)
+        return cls(loaded, env, seeds, config, device, SeedCheck.of(loaded.info, env, seeds), told, player)
+
+    def notes(self) -> list[str]:
+        """What a person should know before the episodes are played."""
+        note = unseen(self.loaded.policy.spec, self.told)
+        return [f"note: {note}"] if note else []
 
     def origin(self) -> dict[str, Any]:
         """The provenance of a result that is played now."""

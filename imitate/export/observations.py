@@ -17,6 +17,7 @@ from imitate.checkpoint import CheckpointInfo, LoadedPolicy
 from imitate.datasets.loader import DataConfig, TrainingData, WindowLoader, prepare
 from imitate.datasets.opening import open_store
 from imitate.errors import ConfigError, DataError
+from imitate.instruction import known
 from imitate.parts import from_json
 from imitate.policy import Policy
 from imitate.progress import Progress
@@ -139,14 +140,22 @@ def _again_and_again(batches: Iterator[Mapping[str, Tensor]]) -> Iterator[Mappin
 def _rolled_out(loaded: LoadedPolicy, folder: Path, progress: Progress) -> Iterator[WindowLoader]:
     """Windows of episodes that the policy plays, some more whenever they are asked for."""
     env: Any = loaded.info.env_config()
+    texts = known(loaded.policy.spec) or (None,)
     for turn in range(ROUNDS):
         path = folder / f"rollouts{turn}.zarr"
         first = FIRST_SEED + turn * EPISODES
         with recording(path, "rollouts for exporting") as record:
             seeds = range(first, first + EPISODES)
             rollout(
-                loaded.policy, env, seeds, workers=0, batch=EPISODES, record=record, progress=progress
-            )  # fmt: skip
+                loaded.policy,
+                env,
+                seeds,
+                workers=0,
+                batch=EPISODES,
+                record=record,
+                instruction=texts[turn % len(texts)],
+                progress=progress,
+            )
         yield _prepared(loaded.info, DataConfig(str(path), val_fraction=0.0)).train
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from imitate.env import Env, EnvConfig, Obs
 from imitate.errors import EnvError, ImitateError
 from imitate.rollout.conduct import Conduct
+from imitate.rollout.listening import Listener
 from imitate.rollout.shared import SharedObs
 from imitate.rollout.steps import Steps, steps_file
 from imitate.types import DataSpec, require_match
@@ -85,7 +86,8 @@ class HostOrder:
 
     A row of the policy's input has one slot in each lane, number lane * batch + row, and the queue {row:
     seeds} is for both: whichever is free takes the next. seen: where the slots show the last `obs_steps`
-    observations. steps_folder: where to write the steps of every finished episode; None for nowhere.
+    observations. instruction: what the policy is told in every episode, if it listens; empty for what the
+    environment says. steps_folder: where to write the steps of every finished episode; None for nowhere.
     """
 
     env_config: EnvConfig
@@ -94,6 +96,7 @@ class HostOrder:
     policy_spec: DataSpec
     obs_steps: int
     seen: SharedObs
+    instruction: str = ""
     recorder: Recorder | None = None
     recorded_seeds: frozenset[int] = frozenset()
     steps_folder: Path | None = None
@@ -122,6 +125,7 @@ class Slot:
         self._order = order
         self._waiting = waiting
         self._shown = shown
+        self._listens = Listener(env, order.policy_spec, order.instruction)
         self._shows_images = any(array.is_image for array in order.policy_spec.obs.values())
         self._writer: FrameWriter | None = None
         self._steps: Steps | None = None
@@ -136,7 +140,7 @@ class Slot:
     def facts(self) -> EnvFacts:
         """What is true of every episode here."""
         env = self._env
-        return EnvFacts(env.data_spec, env.max_steps, env.success_definition, env.score_name)
+        return EnvFacts(self._listens.spec, env.max_steps, env.success_definition, env.score_name)
 
     def start(self) -> SlotReport:
         """Reset to the first episode of the queue."""
@@ -165,6 +169,7 @@ class Slot:
         is_recorded = self._order.steps_folder is not None
         self._env.shows_images = is_recorded or self._shows_images
         obs, info = self._env.reset(seed=self.seed)
+        obs = self._listens.begin(obs)
         self._length, self._total_reward = 0, 0.0
         self._success, self._score = bool(info["success"]), float(info["score"])
         self._steps_to_success = 0 if self._success else None
@@ -172,7 +177,7 @@ class Slot:
         self._conduct.see(obs, info)
         self._show_first(obs)
         if is_recorded:
-            self._steps = Steps(self._env.data_spec)
+            self._steps = Steps(self._listens.spec, self._listens.text)
             self._steps.see(obs)
         if self._order.recorder and self.seed in self._order.recorded_seeds:
             self._writer = self._order.recorder.open(self.seed, self._env.data_spec.rate_hz)
@@ -199,6 +204,7 @@ class Slot:
         else:
             self._steps.act(action)
         obs, reward, terminated, truncated, info = self._env.step(action)
+        obs = self._listens.to(obs)
         self._length += 1
         self._total_reward += float(reward)
         self._success, self._score = bool(info["success"]), float(info["score"])

@@ -17,6 +17,7 @@ import torch
 from imitate.env import EnvConfig
 from imitate.errors import ConfigError
 from imitate.execution import ExecutionConfig
+from imitate.instruction import words
 from imitate.policy import Policy
 from imitate.progress import SILENT, Progress
 from imitate.rollout.host import LANES, EnvFacts, EpisodeResult, HostOrder, Recorder
@@ -31,17 +32,24 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class RolloutConfig:
-    """How episodes are played; none but `batch` and `execution` changes what happens in them.
+    """How episodes are played; `workers` alone changes nothing about what happens in them.
 
     workers: processes that step environments, 0 for none besides this one. batch: the rows of each policy
-    call; up to twice as many environments are open at the same time.
+    call; up to twice as many environments are open at the same time. instruction: what to tell a policy that
+    was trained on sentences; None for what the environment says.
     """
 
     workers: int = 1
     batch: int = BATCH
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
+    instruction: str | None = None
 
     def __post_init__(self) -> None:
+        if self.instruction is not None and not words(self.instruction):
+            raise ConfigError(
+                f"rollout.instruction is {self.instruction!r}, expected a sentence, or null for what the "
+                "environment says"
+            )
         if self.workers < 0:
             raise ConfigError(f"rollout.workers is {self.workers}, expected 0 or more")
         if self.batch < 1:
@@ -107,6 +115,7 @@ def rollout(
     recorder: Recorder | None = None,
     video_seeds: Sequence[int] = (),
     record: Recording | None = None,
+    instruction: str | None = None,
     progress: Progress = SILENT,
 ) -> Rollout:
     """Play one episode per seed with `policy`, which is on `device`; see RolloutConfig for the settings.
@@ -125,6 +134,7 @@ def rollout(
         policy.spec,
         obs_steps,
         seen,
+        instruction or "",
         recorder,
         frozenset(video_seeds),
         record.folder if record else None,

@@ -14,7 +14,7 @@ from typing import Any
 from imitate.datasets.store import DemoStore
 from imitate.errors import DataError
 from imitate.rollout.host import EpisodeResult
-from imitate.rollout.steps import read_steps, steps_file
+from imitate.rollout.steps import TASK, read_steps, read_task, steps_file
 from imitate.types import DataSpec, Episode
 
 STORE = "rollouts.zarr"
@@ -41,6 +41,7 @@ class Recording:
 
     def _episode(self, file: Path, result: EpisodeResult, spec: DataSpec) -> Episode:
         obs, action = read_steps(file, spec)
+        task = read_task(file)
         return Episode(
             id=f"rollout-seed{result.seed}",
             obs=obs,
@@ -48,7 +49,7 @@ class Recording:
             success=result.success,
             source=self.source,
             rate_hz=spec.rate_hz,
-            metadata={"seed": result.seed, "score": result.score},
+            metadata={"seed": result.seed, "score": result.score, **({TASK: task} if task else {})},
         )
 
 

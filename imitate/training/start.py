@@ -10,10 +10,12 @@ from imitate.checkpoint import LAST, LoadedPolicy, load_policy
 from imitate.datasets.loader import prepare
 from imitate.env import EnvConfig
 from imitate.errors import ConfigError
+from imitate.instruction import unseen
 from imitate.parts import from_json
 from imitate.policy import CompletedConfig, Policy, SelfTrainedPolicy, TaughtPolicy
 from imitate.progress import SILENT, Progress
 from imitate.rollout import rollout
+from imitate.rollout.listening import instructions
 from imitate.symmetry import Mirror
 from imitate.training.config import TrainConfig
 from imitate.training.loop import train
@@ -40,6 +42,10 @@ def start(
     data = prepare(
         run.data, run.policy.horizons, expected, config.batch_size, config.seed, mirror, alignment, progress
     )
+    if run.env is not None and config.evaluations:
+        note = unseen(data.spec, instructions(data.spec, run.env, None, "add  train.evaluations=0"))
+        if note:
+            progress.say(f"note: {note}")
     torch.manual_seed(config.seed)
     policy = run.policy.build(data.spec)
     policy.normalizer.fit(data.statistics)

@@ -155,6 +155,16 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert [path.name for path in Path().iterdir()] == ["demos.zarr"]
 
 
+@pytest.mark.parametrize("task", ["push it, don't pull", "'push it, now'", "null"])
+def test_a_task_is_any_sentence(capsys: pytest.CaptureFixture[str], task: str) -> None:
+    if task == "null":
+        assert main(["data", "relabel", "data.path=demos.zarr", "task=null", "out=v.view.json"]) == 2
+        return
+    told(capsys, "relabel", "data.path=demos.zarr", f"task={task}", "out=v.view.json")
+    found = told(capsys, "list", "data.path=v.view.json")["episodes"][0]["task"]
+    assert found == task.strip("'")
+
+
 def test_instruct_makes_an_observation_of_the_task(capsys: pytest.CaptureFixture[str]) -> None:
     told(capsys, "relabel", "data.path=demos.zarr", "task=lift", "where.ids=[demo_2]", "out=two.view.json")
     found = told(capsys, "instruct", "data.path=two.view.json", "size=16", "out=told.view.json")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from imitate.collection.demonstrate import Recipe, demonstrate
 from imitate.envs.metaworld import MetaworldConfig
 from imitate.envs.metaworld_multitask import MetaworldMultitask, MetaworldMultitaskConfig
 from imitate.errors import ConfigError
@@ -24,12 +25,19 @@ def test_an_episode_is_that_of_the_single_task(env: MetaworldMultitask, seed: in
     obs, _ = env.reset(seed=seed)
     alone, _ = single.reset(seed=seed)
     assert obs["task"].tolist() == [float(name == other) for other in NAMES]
+    assert env.instruction == single.instruction == name.removesuffix("-v3").replace("-", " ")
     expert, expert_alone = env.expert(), single.expert()
     for _ in range(15):
         assert np.array_equal(obs["state"], alone["state"])
         obs, *rest = env.step(expert.act())
         alone, *rest_alone = single.step(expert_alone.act())
         assert rest == rest_alone
+
+
+def test_its_demonstrations_say_their_task(env: MetaworldMultitask) -> None:
+    recipe = Recipe(MetaworldMultitaskConfig(tasks=NAMES, max_steps=3))
+    said = [demonstrate(env, recipe, seed).metadata["task"] for seed in (0, 1, 2, 3)]
+    assert said == ["reach", "drawer close", "push", "reach"] == [*env.instructions, "reach"]
 
 
 def test_the_experts_solve_their_tasks_in_turn(env: MetaworldMultitask) -> None:

@@ -184,7 +184,8 @@ def _arrays(spec: DataSpec) -> dict[str, ArraySpec]:
 
 
 def _is_columns(array: ArraySpec) -> bool:
-    return not array.is_image and array.size <= MOST_COLUMNS
+    # What an episode is told is the same in all its steps.
+    return not array.is_image and not array.encoder and array.size <= MOST_COLUMNS
 
 
 def _columns(key: str, array: ArraySpec) -> list[Column]:

@@ -56,7 +56,7 @@ class StressedEnv(Env):
         self.data_spec, self.max_steps = inner.data_spec, inner.max_steps
         self.observation_space, self.action_space = inner.observation_space, inner.action_space
         self.metadata, self.render_mode = inner.metadata, inner.render_mode
-        for name in ("success_definition", "score_name", "expert_styles", "mirror"):
+        for name in ("success_definition", "score_name", "expert_styles", "mirror", "instructions"):
             setattr(self, name, getattr(inner, name))
 
     @property
@@ -74,6 +74,11 @@ class StressedEnv(Env):
     def unwrapped(self) -> Env:
         """The environment itself."""
         return self._env
+
+    @property
+    def instruction(self) -> str:
+        """That of the environment."""
+        return self._env.instruction
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

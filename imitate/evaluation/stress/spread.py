@@ -50,7 +50,9 @@ def _seen(policy: Policy) -> Spread:
     normalizer = policy.normalizer
     modules = {**dict(normalizer.state.normalizers.items()), **dict(normalizer.points.items())}
     # A dot cannot stand in the name of a module; see imitate.normalize.
-    found = {key: modules[name] for key in policy.spec.obs if (name := key.replace(".", "/")) in modules}
+    # What a policy is told is not measured, so it has no noise.
+    measured = [key for key, array in policy.spec.obs.items() if not array.encoder]
+    found = {key: modules[name] for key in measured if (name := key.replace(".", "/")) in modules}
     values, modes = {}, set()
     for key, one in found.items():
         assert isinstance(one, VectorNormalizer)

@@ -162,9 +162,11 @@ class Sweep:
 
 
 def _plain(part: Any) -> Any:
-    """A part as a file holds it, without the setting that changes nothing but the time."""
+    """A part as a file holds it, without what is unset and the setting that changes nothing but the time."""
     found = json.loads(json.dumps(part))
-    return {k: v for k, v in found.items() if k != "workers"} if isinstance(found, Mapping) else found
+    if not isinstance(found, Mapping):
+        return found
+    return {key: value for key, value in found.items() if key != "workers" and value is not None}
 
 
 @dataclass(frozen=True)
