@@ -10,6 +10,7 @@ at a terminal space stops it, p pauses, g goes on.
 Keys:
     policy              a bundle (imitate export), which needs no torch, a run folder or a checkpoint
     robot               sim, or how to reach a real one: see  imitate list;  its settings are robot.…
+    instruction         what to tell a policy that was trained on sentences
     mode                dry-run: everything but the last step;  shadow: the same beside somebody who drives;
                         run: commands are sent, which takes  arm=YOUR_NAME
     out                 the new folder of session.mcap, session.json and index.html
@@ -49,7 +50,9 @@ from imitate.deploy.recording.session import SessionRecorder
 from imitate.deploy.robot import Robot, RobotConfig
 from imitate.deploy.safety.state_machine import State
 from imitate.deploy.session import Session, SessionConfig
+from imitate.deploy.told import telling
 from imitate.errors import ConfigError, ImitateError, RobotError, nearest
+from imitate.instruction import unseen
 from imitate.parts import to_json
 from imitate.progress import Progress
 from imitate.serving.access import ClientTlsConfig
@@ -75,6 +78,7 @@ class DeployCommand:
     threads: int
     session: SessionConfig
     compiled: bool = False
+    instruction: str | None = None
     tls: ClientTlsConfig = field(default_factory=ClientTlsConfig)
 
     def __post_init__(self) -> None:
@@ -93,6 +97,10 @@ class DeployCommand:
         """Connect, join, drive, record."""
         out = _new_folder(self.out)
         loaded = load_predictor(self.policy, self.public_key, self.threads, self.compiled, self.tls)
+        spec = loaded.predictor.spec
+        loaded, task = telling(loaded, self.instruction)
+        if note := unseen(spec, [task] if task else []):
+            progress.say(f"note: {note}")
         clock = self._clock()
         robot = self._robot(loaded, clock)
         try:
@@ -102,11 +110,11 @@ class DeployCommand:
             config = replace(self.session, seed=self.seed)
             session = Session(loaded, robot, self.robot.limits, self.mode, config, NoJournal(), clock)
             try:
-                recorder = self._recorder(loaded, robot, out)
+                recorder = self._recorder(loaded, robot, out, task)
                 session.record(recorder)
                 with told_to_end() as is_ending, _kept(out, session, robot, progress):
                     attempts = self._attempts(session, robot, recorder, is_ending, progress)
-                result = self._result(loaded, session, attempts)
+                result = self._result(loaded, session, attempts, task)
             finally:
                 session.close()
         finally:
@@ -131,7 +139,7 @@ class DeployCommand:
         chosen = self.robot if self.env is None else replace(self.robot, env=self.env)
         return chosen.for_policy(loaded.env).build(clock)
 
-    def _recorder(self, loaded: Loaded, robot: Robot, out: Path) -> SessionRecorder:
+    def _recorder(self, loaded: Loaded, robot: Robot, out: Path, task: str) -> SessionRecorder:
         """The recording, in a folder that is made once nothing stands in the way of the session."""
         out.mkdir(parents=True)
         header = {
@@ -142,6 +150,7 @@ class DeployCommand:
             "imitate_version": __version__,
             "max_age_s": dict(robot.max_age_s),
             "settings": to_json(self),
+            **({"task": task} if task else {}),
         }
         return SessionRecorder(out / RECORDING, header)
 
@@ -173,9 +182,12 @@ class DeployCommand:
                     break
         return found
 
-    def _result(self, loaded: Loaded, session: Session, attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    def _result(
+        self, loaded: Loaded, session: Session, attempts: list[dict[str, Any]], task: str
+    ) -> dict[str, Any]:
         return {
             "mode": self.mode,
+            **({"task": task} if task else {}),
             "policy": dict(loaded.origin),
             "attempts": attempts,
             "interventions": session.counts(),

@@ -2,6 +2,7 @@
 
     metadata "imitate"               one record, first in the file, every value JSON: the header that the
                                      session began with, `format`, and `clock` {monotonic_ns, wall_ns};
+                                     `task` is what a policy that listens was told;
                                      `max_age_s` {"observations.<name>": s} is what import goes by
     /imitate/observations/<name>     what the policy sees, by the names of its DataSpec
     /imitate/measured/<group>        joint positions, or the pose of the tool

@@ -10,6 +10,7 @@ import onnxruntime as ort
 
 from imitate.errors import BundleError, SpecError
 from imitate.history import PLAN, ahead
+from imitate.instruction import repeated
 from imitate.runtime.compiled import CompiledGraph
 from imitate.runtime.manifest import FLOAT32, Horizons, Manifest
 from imitate.spec import ArraySpec, DataSpec, require_match
@@ -111,17 +112,18 @@ class BundlePolicy:
         """Raise SpecError, naming `where` and the key, unless `spec` has what this policy needs."""
         require_match(spec, self.spec, where)
 
-    def predict(self, obs: Mapping[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    def predict(self, obs: Mapping[str, np.ndarray | str], rng: np.random.Generator) -> np.ndarray:
         """The chunk (Ta, Da) float32 after observing {name: (To, …)}, both in physical units.
 
-        Its first action belongs to the newest observation's step. Where there are `plan_steps`, obs may hold
+        A sentence is given as a vector or as text. The chunk's first action belongs to the newest
+        observation's step. Where there are `plan_steps`, obs may hold
         "plan" (P, Da): what the last chunk says from this step on, NaN where nothing. Raises SpecError for
         observations that are missing, of a wrong shape or kind, or not finite, and BundleError should the
         graph give no finite chunk.
         """
         return self.predict_with(obs, rng.standard_normal(self.noise_size, np.float32))
 
-    def predict_with(self, obs: Mapping[str, np.ndarray], noise: np.ndarray) -> np.ndarray:
+    def predict_with(self, obs: Mapping[str, np.ndarray | str], noise: np.ndarray) -> np.ndarray:
         """The same with given noise (noise_size,)."""
         if np.shape(noise) != (self.noise_size,):
             raise SpecError(f"noise has shape {np.shape(noise)}, expected ({self.noise_size},)")
@@ -141,7 +143,7 @@ class BundlePolicy:
         chunk: np.ndarray = self._session.run(None, fed)[0][0]
         return chunk
 
-    def _planned(self, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _planned(self, obs: Mapping[str, np.ndarray | str]) -> np.ndarray:
         """The plan as the graph takes it; without one, nothing is known."""
         shape = self.plan_steps, self.spec.action.size
         plan = np.asarray(obs.get(PLAN, ahead((), *shape)))
@@ -149,12 +151,15 @@ class BundlePolicy:
             raise SpecError(f"{PLAN} is {plan.dtype} {plan.shape}, expected floats of (steps, Da) = {shape}")
         return plan.astype(np.float32, copy=False)
 
-    def _checked(self, key: str, obs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _checked(self, key: str, obs: Mapping[str, np.ndarray | str]) -> np.ndarray:
         """The observation `key` as the graph takes it."""
         shape, dtype = (self.horizons.obs_steps, *self.spec.obs[key].shape), _dtype(self.spec.obs[key])
         if key not in obs:
             raise SpecError(f"observation {key!r} is missing; found {sorted(obs)}")
-        value = np.asarray(obs[key])
+        said = obs[key]
+        if isinstance(said, str) and self.spec.obs[key].encoder:
+            said = repeated(said, self.spec.obs[key], self.horizons.obs_steps)
+        value = np.asarray(said)
         if value.shape != shape:
             raise SpecError(f"observation {key!r} has shape {value.shape}, expected (To, …) = {shape}")
         if dtype is np.uint8 and value.dtype != np.uint8:

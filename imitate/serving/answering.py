@@ -7,8 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from imitate.deploy.predictor import CheckpointPredictor, Loaded, load_predictor
-from imitate.errors import ServerError
+from imitate.errors import ImitateError, ServerError
 from imitate.history import PLAN, ahead
+from imitate.instruction import repeated
 from imitate.serving.wire import array
 from imitate.spec import ArraySpec, DataSpec
 
@@ -126,8 +127,17 @@ def _plan(value: Any, steps: int, size: int) -> np.ndarray:
     return found.astype(np.float32)
 
 
+def _heard(text: str, spec: ArraySpec, steps: int, where: str) -> np.ndarray:
+    try:
+        return repeated(text, spec, steps)
+    except ImitateError as error:
+        raise ServerError(f"{where}: {error}") from error
+
+
 def _checked(key: str, value: Any, spec: ArraySpec, steps: int) -> np.ndarray:
     where = f"observation {key!r}"
+    if isinstance(value, str) and spec.encoder:
+        return _heard(value, spec, steps, where)
     found, expected = array(value, where), (steps, *spec.shape)
     if found.shape != expected:
         raise ServerError(f"{where} has shape {found.shape}, expected (To, …) = {expected}")

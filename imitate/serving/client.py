@@ -48,13 +48,14 @@ class PolicyClient:
             raise ServerError(f"{url} does not say what its policy observes and does: {error!r}") from error
         self.origin: Mapping[str, Any] = hello.get("origin", {})
 
-    def predict(self, obs: Mapping[str, np.ndarray], seed: int | None = None) -> np.ndarray:
-        """The chunk (Ta, Da) after observing {name: (To, …)}, both in physical units.
+    def predict(self, obs: Mapping[str, np.ndarray | str], seed: int | None = None) -> np.ndarray:
+        """The chunk (Ta, Da) after observing {name: (To, …)}, both in physical units; a sentence is a text.
 
         The same `seed` gives the same noise; None lets the server draw. A question whose answer was lost with
         the connection is asked again. Raises ServerError for what the server refuses, or after `timeout_s`.
         """
-        question: dict[str, Any] = {"id": next(self._ids), "obs": {k: np.asarray(v) for k, v in obs.items()}}
+        seen = {key: value if isinstance(value, str) else np.asarray(value) for key, value in obs.items()}
+        question: dict[str, Any] = {"id": next(self._ids), "obs": seen}
         if seed is not None:
             question["seed"] = seed
         data = pack(question)

@@ -136,7 +136,8 @@ assert np.isfinite(policy.predict(obs, np.random.default_rng(0))).all()
 loaded = {{name.partition(".")[0] for name in sys.modules}}
 assert not loaded & set({blocked!r}), loaded
 ours = {{".".join(name.split(".")[:2]) for name in sys.modules if name.startswith("imitate.")}}
-assert ours <= {{"imitate.errors", "imitate.history", "imitate.spec", "imitate.runtime"}}, ours
+known = {{"errors", "history", "instruction", "spec", "runtime"}}
+assert ours <= {{"imitate." + name for name in known}}, ours
 """
 
 

@@ -50,6 +50,11 @@ class SessionDemos:
         return f"imitate deploy, {self.file.path.name}"
 
     @property
+    def _task(self) -> dict[str, Any]:
+        """What the policy was told, as metadata of an episode."""
+        return {key: value for key, value in self.file.header.items() if key == "task"}
+
+    @property
     def metadata(self) -> dict[str, Any]:
         """The header of the session: policy, robot, mode."""
         return {"session": {key: value for key, value in self.file.header.items() if key != "spec"}}
@@ -102,7 +107,7 @@ class SessionDemos:
             action=self._actions(steps),
             source="person" if by_person.all() else MIXED if by_person.any() else "policy",
             rate_hz=self.spec.rate_hz,
-            metadata={"corrected": ranges(by_person)},
+            metadata={"corrected": ranges(by_person), **self._task},
         )
 
     def _actions(self, steps: list[Mapping[str, Any]]) -> np.ndarray:
