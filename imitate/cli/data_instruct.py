@@ -41,4 +41,4 @@ class DataInstructCommand:
         with open_store(self.data.path) as store:
             view = derive(store, [Instruct(self.observation, self.size)], out_path(self.out))
             texts = view.spec.obs[self.observation].sentences
-            return view_of(view, store, [f"{len(texts)} sentences: {listed(texts)}"])
+            return view_of(view, store, [f"told: {listed(texts)}"])

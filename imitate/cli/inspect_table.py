@@ -12,6 +12,7 @@ from imitate.inspection.reading import all_specs
 from imitate.inspection.survey import Survey
 from imitate.inspection.topics import DRAFT, NEXT, NUMERIC, topic_rows
 from imitate.inspection.topics import HEAD as HEADS_OF_TOPICS
+from imitate.instruction import listed
 from imitate.page import amount
 from imitate.types import ArraySpec
 
@@ -67,6 +68,10 @@ def _dimensions(found: Survey) -> list[str]:
     rows: list[Sequence[str]] = [HEAD]
     specs = all_specs(found.spec)
     for key in sorted(found.dimensions, key=lambda name: name == ACTION):
+        if specs[key].encoder:
+            texts = listed(specs[key].sentences)
+            rows.append((f"{key}  {_shape(specs[key])}, of the sentences {texts}", *[""] * 6))
+            continue
         rows.append((f"{key}  {_shape(specs[key])}", *[""] * 6))
         for one in found.dimensions[key][:MAX_ROWS]:
             numbers = [amount(value) for value in (one.min, one.max, one.mean, one.std)]

@@ -168,7 +168,11 @@ def test_a_task_is_any_sentence(capsys: pytest.CaptureFixture[str], task: str) -
 def test_instruct_makes_an_observation_of_the_task(capsys: pytest.CaptureFixture[str]) -> None:
     told(capsys, "relabel", "data.path=demos.zarr", "task=lift", "where.ids=[demo_2]", "out=two.view.json")
     found = told(capsys, "instruct", "data.path=two.view.json", "size=16", "out=told.view.json")
-    assert found["notes"] == ["2 sentences: 'push', 'lift'"]
+    assert found["notes"] == ["told: 'push', 'lift'"]
+    assert main(["inspect", "data.path=told.view.json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "instruction  16 float32, of the sentences 'push', 'lift'" in lines
+    assert not any("instruction[" in line for line in lines)
     assert main(["data", "relabel", "data.path=demos.zarr", "metadata={task: null}", "out=no.view.json"]) == 0
     capsys.readouterr()
     assert main(["data", "instruct", "data.path=no.view.json", "out=n.view.json"]) == 2
