@@ -6,7 +6,6 @@ that whoever acts makes the same vectors of the same sentences. Needs numpy alon
 
 import hashlib
 import itertools
-import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -26,7 +25,13 @@ SHOWN = 4
 
 def words(text: str) -> list[str]:
     """The words of `text`; case and punctuation are of no importance."""
-    return re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold())
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(letter if _is_of_a_word(letter) else " " for letter in plain).split()
+
+
+def _is_of_a_word(letter: str) -> bool:
+    # Many scripts write vowels as marks, which are no letters.
+    return letter.isalnum() or unicodedata.category(letter).startswith("M")
 
 
 def vector(text: str, spec: ArraySpec) -> np.ndarray:

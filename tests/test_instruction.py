@@ -67,6 +67,8 @@ def test_order_and_words_count_and_case_and_punctuation_do_not() -> None:
     for other in ("put the plate on the cup", "put the cup on the table"):
         assert not np.allclose(one, vector(other, ARRAY))
     assert words("pick-place_v3") == ["pick", "place", "v3"]
+    assert words("नीला कप") == ["नीला", "कप"], "vowels that are marks belong to their words"
+    assert words("把杯子放下。") == ["把杯子放下"]
 
 
 def test_a_thousand_sentences_are_a_thousand_vectors() -> None:

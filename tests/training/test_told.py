@@ -121,6 +121,8 @@ def test_rollout_takes_a_sentence(
     assert 'told      "Don\'t go, turn around!"' in captured.out
     origin = json.loads((tmp_path / "a/rollout.json").read_text())["provenance"]
     assert origin["rollout"]["instruction"] == "Don't go, turn around!"
+    assert main(["reproduce", str(tmp_path / "a"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"] == "bitwise"
     assert main([*silent, "++env.says=true", f"record={tmp_path / 'r.zarr'}"]) == 0
     captured = capsys.readouterr()
     assert "never told" not in captured.err
