@@ -12,7 +12,7 @@ A policy has one normaliser, since it acts on one robot. With "own" that one giv
 normaliser of its own (to [-1, 1], "minmax") would: the range of each becomes the reference's before it is
 normalised. It suits joints and grippers of other travel or scale. It does not suit quantities with a meaning
 of their own (positions in a common frame, unit quaternions, which would lose their length): leave those
-stores "shared". Images and angles that wrap are never changed.
+stores "shared". Images, sentences and angles that wrap are never changed.
 """
 
 import dataclasses

@@ -138,24 +138,26 @@ def _brought(
     rows: Rows, store: Mixture, ends: np.ndarray, own: Sequence[ArrayStatistics], name: str
 ) -> BroughtRows:
     array = store.spec.action if name == ACTION else store.spec.obs[name]
+    as_it_is = tuple(range(array.size)) if array.encoder else array.circular
     maps = [
-        _onto(part, own[0], array.circular) if is_own else (np.ones(array.size), np.zeros(array.size))
+        _onto(part, own[0], as_it_is) if is_own else (np.ones(array.size), np.zeros(array.size))
         for part, is_own in zip(own, store.is_own, strict=True)
     ]
     return BroughtRows(rows, ends, np.array([m[0] for m in maps]), np.array([m[1] for m in maps]))
 
 
 def _onto(
-    found: ArrayStatistics, reference: ArrayStatistics, circular: tuple[int, ...]
+    found: ArrayStatistics, reference: ArrayStatistics, as_it_is: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """scale, offset (D,) that take the range of `found` to that of `reference`.
 
-    An element that is constant in either is taken to the middle of the reference's range.
+    An element that is constant in either is taken to the middle of the reference's range; those `as_it_is`
+    (angles that wrap, sentences) are not changed.
     """
     spread, wanted = (found.max - found.min) / 2, (reference.max - reference.min) / 2
     middle, goal = (found.max + found.min) / 2, (reference.max + reference.min) / 2
     is_constant = spread <= CONSTANT * np.maximum(1.0, np.abs(middle))
     scale = np.where(is_constant, 0.0, wanted / np.where(is_constant, 1.0, spread))
     offset = goal - scale * middle
-    scale[list(circular)], offset[list(circular)] = 1.0, 0.0
+    scale[list(as_it_is)], offset[list(as_it_is)] = 1.0, 0.0
     return scale, offset

@@ -106,6 +106,25 @@ def test_copying_merging_and_loading_keep_it(store: DemoStore, tmp_path: Path) -
     assert {row.tobytes() for row in batch.reshape(-1, 64)} <= possible
 
 
+@pytest.mark.parametrize("normalise", ["shared", "own"])
+def test_a_mixture_knows_all_sentences_and_changes_none(
+    store: DemoStore, tmp_path: Path, normalise: str
+) -> None:
+    derive(store, [Instruct()], tmp_path / "a.view.json")
+    other = [Relabel(metadata={"task": "lift the lid"}), Instruct()]
+    derive(store, other, tmp_path / "b.view.json")
+    mixed = tmp_path / "mix.yaml"
+    mixed.write_text(
+        "stores:\n- {path: a.view.json, weight: 1}\n"
+        f"- {{path: b.view.json, weight: 3, normalise: {normalise}}}\nobs: [state, instruction]\n"
+    )
+    data = prepare(DataConfig(str(mixed), val_fraction=0.0), Horizons(1, 1, 1), None, 32, 0)
+    assert data.spec.obs["instruction"].sentences == (*dict.fromkeys(TEXTS), "lift the lid")
+    found = {row.tobytes() for row in data.train.batch(0).obs["instruction"].numpy()[:, 0]}
+    assert sentence("lift the lid").tobytes() in found
+    assert found <= {sentence(text).tobytes() for text in (*TEXTS, "lift the lid")}
+
+
 def test_stores_of_other_vectors_do_not_fit(store: DemoStore, tmp_path: Path) -> None:
     derive(store, [Instruct()], tmp_path / "a.view.json")
     derive(store, [Instruct(size=32)], tmp_path / "b.view.json")
