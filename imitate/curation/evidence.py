@@ -10,6 +10,7 @@ import numpy as np
 
 from imitate.curation.consensus import Consensus
 from imitate.datasets.quality.frames import Frames
+from imitate.datasets.quality.turning import turning
 
 WINDOW_SHARE = 0.2
 """Of the median episode: the stretch over which a habit or an excursion shows."""
@@ -21,8 +22,6 @@ LEAST_STEPS_OF_NOISE = 16
 QUARTILE_OF_NOISE = 0.3186 * 6**0.5
 """First quartile of the absolute second difference of white noise of standard deviation 1."""
 PEAK_FLOOR = 0.1
-TURNING_FLOOR = 1.0
-"""In standard deviations of the action, summed over dimensions: as good as one steady motion."""
 DIVERGENCE_FLOOR = 0.05
 
 
@@ -33,8 +32,7 @@ class Evidence:
     noise: standard deviation of white noise on the standardised action, mean over dimensions, plus a floor.
     deviation: how far it stays, on average over a stretch of a fifth of an episode, from what the others
     would do; a habit stays, noise cancels. divergence: mean divergence within modes, plus a floor.
-    turning: total variation of the standardised action, summed over dimensions, plus a floor; a bent way has
-    more of it than a straight one, wherever it leads and however fast.
+    turning: how many times as much as the median episode its way turns, where that is most.
     excess: its length over what the others would need from its start.
     pace: median speed through standardised states. peak: the largest mean surprise over such a stretch, plus
     a floor. detour: the largest product, over such stretches, of surprise, of novelty (1 for the median step)
@@ -69,7 +67,7 @@ def gather(frames: Frames, agreed: Consensus, novelty: np.ndarray, divergence: n
         noise=np.array([_noise(frames.action[r]) for r in rows]) + NOISE_FLOOR,
         deviation=np.array([_deviation(agreed.residual[r], window) for r in rows]),
         divergence=frames.episode_means(divergence) + DIVERGENCE_FLOOR,
-        turning=np.array([np.abs(np.diff(frames.action[r], axis=0)).sum() for r in rows]) + TURNING_FLOOR,
+        turning=turning(frames),
         excess=np.array([_excess(agreed.to_go[r]) for r in rows]),
         pace=np.array([_pace(frames.state[r]) for r in rows]),
         peak=np.array([running_mean(agreed.surprise[r, None], window).max() for r in rows]) + PEAK_FLOOR,

@@ -20,7 +20,7 @@ NOISY, SLOW, EXTRANEOUS, WRONG_STYLE = "noisy", "slow", "extraneous segment", "w
 FAULTS = (NOISY, SLOW, EXTRANEOUS, WRONG_STYLE)
 """The most specific first: noise disturbs everything, and what is slow or strays is also of another style."""
 
-FALSE_SHARE = 0.05
+FALSE_SHARE = 0.03
 """Expected share of ordinary episodes among those singled out, over all four kinds together."""
 LOW, MIDDLE = 0.16, 0.5
 """Quantiles between which the ordinary shows: what is not yet known as faulty lies above."""
@@ -31,12 +31,14 @@ With f the normal density, its relative variance is 2.22 / N (Mosteller, Ann. Ma
 [p(1-p)/f(p)² + q(1-q)/f(q)² - 2p(1-q)/(f(p)f(q))] / (z(q) - z(p))² / N.
 With d degrees of freedom it is 1 / 2d.
 """
-LEAST_SPREAD, LEAST_SPREAD_OF_TIME, LEAST_SPREAD_OF_TURNING = 0.2, 0.1, 0.1
-"""Of logarithms: differences of less than about a fifth are never told apart, of times and turns a tenth."""
+LEAST_SPREAD, LEAST_SPREAD_OF_TIME = 0.2, 0.1
+"""Of logarithms: differences of less than about a fifth are never told apart, of times a tenth."""
 ROUNDS = 4
 FEW, FAR = 0.05, 6.0
 """Up to this share of odd episodes is what nearly normal numbers give by themselves: then only those as many
 standard deviations away are named."""
+BENT = 3.0
+"""Times as odd a way as it is slow, from which an episode is of another style, whose ways are longer, not slow."""
 DETOUR = 1.7
 """Of Evidence.detour, from which a surprising stretch is an excursion and not another way to do it."""
 
@@ -107,7 +109,7 @@ class _Measured:
         both = np.where(least > 0, (long.values + sluggish.values) / np.sqrt(2.0), least)
         # Two views of the same: by networks that generalise, and by the nearest demonstrations.
         views = score(evidence.deviation).values + score(evidence.divergence).values
-        acts, turns = _standard(views, ordinary, 1.0), score(evidence.turning, LEAST_SPREAD_OF_TURNING)
+        acts, turns = _standard(views, ordinary, 1.0), score(evidence.turning)
         scores = {
             NOISY: score(evidence.noise),
             SLOW: _Score(both, _degrees_of_sum(long.degrees, sluggish.degrees)),
@@ -118,13 +120,12 @@ class _Measured:
 
 
 def _named(evidence: Evidence, measured: _Measured) -> np.ndarray:
-    beyond = {
-        fault: _beyond_chance(score.chance, FALSE_SHARE / len(FAULTS))
-        for fault, score in measured.scores.items()
-    }
+    chances = np.stack([score.chance for score in measured.scores.values()])
+    beyond = dict(zip(measured.scores, _beyond_chance(chances, FALSE_SHARE), strict=True))
     strays = beyond[EXTRANEOUS] & (evidence.detour >= DETOUR)
     # Of an episode that is long because of a detour, the pace is nearly the usual one.
     creeps = beyond[SLOW] & ~(strays & (measured.sluggish.values < measured.long.values))
+    creeps &= BENT * measured.scores[SLOW].values > measured.scores[WRONG_STYLE].values
     faults = np.full(len(evidence.noise), "", dtype=object)
     faults[beyond[WRONG_STYLE]] = WRONG_STYLE
     faults[strays] = EXTRANEOUS
@@ -156,11 +157,9 @@ def _degrees_of_sum(a: float, b: float) -> float:
     return 1.0 / inverse if inverse else np.inf
 
 
-def _beyond_chance(chance: np.ndarray, share: float) -> np.ndarray:
-    """Which to single out of the chances (E,) that they are ordinary: (E,) bool."""
-    order = np.argsort(chance, kind="stable")
-    passing = np.flatnonzero(chance[order] <= share * np.arange(1, len(chance) + 1) / len(chance))
-    chosen = np.zeros(len(chance), bool)
-    if len(passing):
-        chosen[order[: passing[-1] + 1]] = True
-    return chosen
+def _beyond_chance(chances: np.ndarray, share: float) -> np.ndarray:
+    """Which to single out of the `chances` that they are ordinary, of any shape: bool of that shape."""
+    known = np.sort(chances, axis=None)
+    passing = np.flatnonzero(known <= share * np.arange(1, known.size + 1) / known.size)
+    least = known[passing[-1]] if len(passing) else -1.0
+    return np.asarray(chances <= least)

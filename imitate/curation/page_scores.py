@@ -47,7 +47,7 @@ KNOWN = {
         "lower",
     ),
     "turning": ScoreLabel(
-        "turning", "how much the action changes on the whole way, in its standard deviations"
+        "turning", "how much more its way turns than the median one, where that is most", "×", "lower"
     ),
     "excess": ScoreLabel("excess length", "its length over what the others would need", "×", "lower"),
     "pace": ScoreLabel("pace", "median speed through the states in their standard deviations"),

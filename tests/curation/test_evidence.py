@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from imitate.curation.consensus import Consensus
-from imitate.curation.evidence import NOISE_FLOOR, TURNING_FLOOR, Evidence, gather, running_mean
+from imitate.curation.evidence import NOISE_FLOOR, Evidence, gather, running_mean
 from imitate.datasets.quality.frames import Frames
 
 STEPS, EPISODES = 50, 6
@@ -53,17 +53,6 @@ def test_a_habit_stays_and_noise_cancels() -> None:
     shaking[:STEPS:2], shaking[1:STEPS:2] = 0.8, -0.8
     assert evidence(frames(), habit).deviation[:2] == pytest.approx([0.8, 0.0])
     assert evidence(frames(), shaking).deviation[0] == pytest.approx(0.0, abs=1e-6)
-
-
-def test_turning_is_that_of_the_way_wherever_it_leads_and_however_fast() -> None:
-    straight, quarter = np.zeros(STEPS), np.linspace(0.0, np.pi / 2, STEPS)
-    ways = [np.column_stack([np.cos(angle), np.sin(angle)]) for angle in (straight, straight + 1.0, quarter)]
-    slowly = np.repeat(ways[2], 2, axis=0)
-    lengths = np.array([STEPS, STEPS, STEPS, 2 * STEPS])
-    of = Frames(np.ones((lengths.sum(), 1)), np.concatenate([*ways, slowly]), lengths)
-    found = evidence(of, novelty=np.ones(len(of)))
-    # The cosine falls from 1 to 0 and the sine rises from 0 to 1.
-    assert found.turning - TURNING_FLOOR == pytest.approx([0.0, 0.0, 2.0, 2.0])
 
 
 def test_twice_the_steps_that_others_need_is_an_excess_of_two() -> None:

@@ -21,12 +21,15 @@ class Frames:
     state: np.ndarray
     action: np.ndarray
     lengths: np.ndarray
+    still: np.ndarray | float = 0.0
 
     @classmethod
     def of(cls, states: Sequence[np.ndarray], actions: Sequence[np.ndarray]) -> "Frames":
         """From the features (T, F) and actions (T, Da) of each episode, all finite."""
         lengths = np.array([len(part) for part in actions], np.int64)
-        return cls(_standardized(states), _standardized(actions), lengths)
+        action = joined(actions)
+        still = standardizing(action)(np.zeros((1, action.shape[1])))[0]
+        return cls(_standardized(joined(states)), _standardized(action), lengths, still.astype(np.float32))
 
     def __len__(self) -> int:
         return len(self.action)
@@ -59,7 +62,6 @@ class Frames:
         return np.divide(sums, counts, out=np.full(count, np.nan), where=counts > 0)
 
 
-def _standardized(parts: Sequence[np.ndarray]) -> np.ndarray:
-    values = joined(parts)
+def _standardized(values: np.ndarray) -> np.ndarray:
     scaled = standardizing(values)
     return in_blocks(len(values), lambda at: scaled(values[at]).astype(np.float32))
