@@ -38,7 +38,7 @@ FEW, FAR = 0.05, 6.0
 """Up to this share of odd episodes is what nearly normal numbers give by themselves: then only those as many
 standard deviations away are named."""
 BENT = 3.0
-"""Times as odd a way as it is slow, from which an episode is of another style, whose ways are longer, not slow."""
+"""Times as odd a way as it is slow: from there on an episode is of another style, which takes longer."""
 DETOUR = 1.7
 """Of Evidence.detour, from which a surprising stretch is an excursion and not another way to do it."""
 
