@@ -67,6 +67,14 @@ def test_the_choice_is_that_of_scipy(chances: list[float], share: float) -> None
     assert np.array_equal(_beyond_chance(np.array(chances), share)[clear], (adjusted <= share)[clear])
 
 
+def test_many_of_one_kind_make_those_of_another_likelier() -> None:
+    chances = np.full((2, 100), 0.5)
+    chances[1, 0] = 0.002
+    assert not _beyond_chance(chances, 0.05).any()
+    chances[0, :20] = 1e-6
+    assert _beyond_chance(chances, 0.05).sum(axis=1).tolist() == [20, 1]
+
+
 def test_what_cannot_be_told_is_never_singled_out() -> None:
     known = _Score(np.array([9.0, np.nan, 0.0]), np.inf)
     assert _beyond_chance(known.chance, 0.05).tolist() == [True, False, False]
@@ -137,6 +145,10 @@ def test_of_ordinary_sets_few_have_anyone_named(episodes: int, most: float) -> N
         ({"excess": 3.0, "pace": 0.3}, SLOW),
         # Taking long at the usual pace is not slow.
         ({"excess": 3.0, "pace": 1.1}, ""),
+        # The longer way of another style, which loses a little pace.
+        ({"excess": 2.0, "pace": 0.9, "deviation": 20.0, "turning": 4.0}, WRONG_STYLE),
+        # At half the pace everything is unlike the others.
+        ({"excess": 2.0, "pace": 0.5, "deviation": 3.0}, SLOW),
         # Long because of a detour, at nearly the usual pace.
         ({"excess": 4.0, "pace": 0.8, "peak": 6.0, "detour": 4.0}, EXTRANEOUS),
         ({"noise": 6.0, "deviation": 6.0, "peak": 6.0, "detour": 4.0}, NOISY),
