@@ -1,6 +1,6 @@
 """The steps of a data set as points in two spaces: what every measure of neighbours compares."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,9 +27,10 @@ class Frames:
     def of(cls, states: Sequence[np.ndarray], actions: Sequence[np.ndarray]) -> "Frames":
         """From the features (T, F) and actions (T, Da) of each episode, all finite."""
         lengths = np.array([len(part) for part in actions], np.int64)
-        action = joined(actions)
-        still = standardizing(action)(np.zeros((1, action.shape[1])))[0]
-        return cls(_standardized(joined(states)), _standardized(action), lengths, still.astype(np.float32))
+        state, action = joined(states), joined(actions)
+        scaled = standardizing(action)
+        still = scaled(np.zeros((1, action.shape[1])))[0].astype(np.float32)
+        return cls(_apply(standardizing(state), state), _apply(scaled, action), lengths, still)
 
     def __len__(self) -> int:
         return len(self.action)
@@ -62,6 +63,5 @@ class Frames:
         return np.divide(sums, counts, out=np.full(count, np.nan), where=counts > 0)
 
 
-def _standardized(values: np.ndarray) -> np.ndarray:
-    scaled = standardizing(values)
+def _apply(scaled: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
     return in_blocks(len(values), lambda at: scaled(values[at]).astype(np.float32))
