@@ -55,3 +55,28 @@ def test_unknown_names_are_answered_with_the_known_ones() -> None:
     done = run("--policies", "bc,difusion")
     assert done.returncode == 2
     assert "unknown difusion" in done.stderr and "diffusion_unet" in done.stderr
+
+
+def test_what_is_done_so_far_is_told_by_task(tmp_path: Path) -> None:
+    """Cells that are there are not made again; those that are not are left out."""
+    cost = dict.fromkeys(("weights", "active_weights", "macs_per_chunk", "denoiser_calls"), 1_000_000)
+    cost |= {"latency_ms": 1.0, "windows_per_s": 2.0}
+    narrow = "diffusion_unet+denoiser.widths=[64,128]"
+    wins = {
+        ("metaworld_multitask", "bc"): [i % 10 == 3 for i in range(20)],  # all of the fourth task
+        ("pusht", "bc"): [True, False],
+        ("pusht", "diffusion_unet+denoiser.widths-64-128"): [True, True],
+    }
+    for (task, policy), success in wins.items():
+        cell = tmp_path / task / policy / "seed0-3min-64windows-100episodes/cell.json"
+        cell.parent.mkdir(parents=True)
+        cell.write_text(json.dumps({"success": success, "score": [float(win) for win in success], **cost}))
+    words = ["--so-far", "--policies", f"bc,{narrow}", "--tasks", "metaworld_multitask,pusht"]
+    rows = tmp_path / "rows.json"
+    done = run(*words, "--baseline", narrow, "--out", str(tmp_path), "--json", str(rows))
+    assert done.returncode == 0, done.stderr
+    many, bc, unet = json.loads(rows.read_text())
+    assert many["by_task"]["door-open-v3"] == 1 and sum(many["by_task"].values()) == 1
+    assert many["difference"] is None and bc["difference"] == -0.5 and unet["difference"] == 0
+    assert f"| {narrow} |  | 1.00 [0.34, 1.00] (1.00) |" in done.stdout
+    assert "| bc | 0.00 | 0.00 | 0.00 | 1.00 | 0.00 |" in done.stdout

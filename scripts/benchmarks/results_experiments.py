@@ -11,6 +11,7 @@ from imitate.envs.metaworld import TASKS
 class Experiment:
     """One set of demonstrations, one way to train on it, and the ways to play what was trained.
 
+    env: words of `imitate train`, in which {data} is the store of demonstrations.
     recordings: a file of FOLDER, whose observations are `renamed` (words of `imitate data rename`), or
     `collect`: the words that make the demonstrations. teacher: the experiment whose policy of the same seed
     teaches. train: further words of `imitate train`. rollouts: further words of `imitate rollout`, by
@@ -91,6 +92,13 @@ LIFT = Experiment(
     steps=3000,
     collect=("episodes=50", "seed=0"),
 )
+# What robosuite's recorder kept: the simulator's state, its clock and all, which is what the policy sees.
+LIFT_PEOPLE = Experiment(
+    env=("env=robosuite", "env.dataset={data}"),
+    train=("policy=diffusion",),
+    steps=3000,
+    recordings="robosuite_v14_lift_official/demo.hdf5",
+)
 
 
 def of(policy: str, like: Experiment) -> Experiment:
@@ -116,6 +124,7 @@ EXPERIMENTS = {
     **PUSHT_LEROBOT,
     "adroit_door": DOOR,
     **{f"adroit_door-{name}": of(name, DOOR) for name in ("bc", "robomimic_bc", "robomimic_bc_rnn")},
+    "lift-people": LIFT_PEOPLE,
     **{
         f"{task.lower()}-{name}": of(name, replace(LIFT, env=("env=robosuite", f"env.task={task}")))
         for task in ("Lift", "Can", "Square")
