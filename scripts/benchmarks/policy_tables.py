@@ -1,5 +1,6 @@
 """What scripts/benchmarks/policies found, as Markdown tables."""
 
+from collections.abc import Callable
 from typing import Any
 
 # Ten tasks of different kinds, of the 50 of Meta-World.
@@ -15,6 +16,7 @@ METAWORLD = (
     "sweep-into-v3",
     "assembly-v3",
 )
+COSTS = ("weights M (active)", "MMAC/chunk", "calls", "ms/chunk", "windows/s")
 Row = dict[str, Any]
 
 
@@ -24,7 +26,7 @@ def tables(rows: list[Row]) -> str:
         return "nothing is done yet"
     parts = [details(rows)]
     if len({task(row) for row in rows}) > 1:
-        parts.append(overview(rows))
+        parts += [against_tasks(rows, success), against_tasks(rows, difference), costs(rows)]
     if any(row["by_task"] for row in rows):
         parts.append(of_metaworld([row for row in rows if row["by_task"]]))
     return "\n\n".join(parts) + f"\non {rows[0]['device']}"
@@ -32,29 +34,42 @@ def tables(rows: list[Row]) -> str:
 
 def details(rows: list[Row]) -> str:
     """A line for each task and policy."""
-    columns = "task,policy,success,95 %,by seed,minus baseline,score"
-    columns += ",weights M (active),MMAC/chunk,calls,ms/chunk,windows/s"
+    head = ["task", "policy", "success", "95 %", "by seed", "minus baseline", "score", *COSTS]
     lines = [
         [
             *(task(r), policy(r), f"{r['value']:.2f}", between(r["interval"]), by_seed(r), difference(r)),
-            *(f"{r['score']:.3f}", f"{r['weights'] / 1e6:.2f} ({r['active_weights'] / 1e6:.2f})"),
-            *(f"{r['macs_per_chunk'] / 1e6:.1f}", str(r["denoiser_calls"])),
-            *(f"{r['latency_ms']:.1f}", f"{r['windows_per_s']:.0f}"),
+            *(f"{r['score']:.3f}", *cost(r)),
         ]
         for r in rows
     ]
-    return markdown(columns.split(","), lines)
+    return markdown(head, lines)
 
 
-def overview(rows: list[Row]) -> str:
-    """Success of each policy on each task: the rate of all seeds, its interval, and the rate of each seed."""
-    found = {(policy(row), task(row)): row for row in rows}
+def against_tasks(rows: list[Row], said: Callable[[Row], str]) -> str:
+    """What is `said` of each policy on each task."""
+    found = {(policy(row), task(row)): said(row) for row in rows}
     tasks = list(dict.fromkeys(task for _, task in found))
-    lines = [
-        [name, *(success(found[name, task]) if (name, task) in found else "" for task in tasks)]
-        for name in dict.fromkeys(name for name, _ in found)
+    names = dict.fromkeys(name for name, _ in found)
+    return markdown(
+        ["policy", *tasks], [[name, *(found.get((name, task), "") for task in tasks)] for name in names]
+    )
+
+
+def costs(rows: list[Row]) -> str:
+    """What each policy costs on the last task."""
+    last = task(rows[-1])
+    lines = [[policy(row), *cost(row)] for row in rows if task(row) == last]
+    return markdown([f"policy, on {last}", *COSTS], lines)
+
+
+def cost(row: Row) -> list[str]:
+    return [
+        f"{row['weights'] / 1e6:.2f} ({row['active_weights'] / 1e6:.2f})",
+        f"{row['macs_per_chunk'] / 1e6:.1f}",
+        str(row["denoiser_calls"]),
+        f"{row['latency_ms']:.1f}",
+        f"{row['windows_per_s']:.0f}",
     ]
-    return markdown(["policy", *tasks], lines)
 
 
 def of_metaworld(rows: list[Row]) -> str:
