@@ -3,19 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-# Ten tasks of different kinds, of the 50 of Meta-World.
-METAWORLD = (
-    "reach-v3",
-    "push-v3",
-    "pick-place-v3",
-    "door-open-v3",
-    "drawer-open-v3",
-    "drawer-close-v3",
-    "button-press-topdown-v3",
-    "window-open-v3",
-    "sweep-into-v3",
-    "assembly-v3",
-)
 COSTS = ("weights M (active)", "MMAC/chunk", "calls", "ms/chunk", "windows/s")
 Row = dict[str, Any]
 
