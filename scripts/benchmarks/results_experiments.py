@@ -103,7 +103,9 @@ LIFT_PEOPLE = Experiment(
 
 def of(policy: str, like: Experiment) -> Experiment:
     """The same experiment with another policy."""
-    return replace(like, train=(f"policy={policy}",))
+    # The batch of robomimic's study: each window of an LSTM is ten observations.
+    batch = ("train.batch_size=100",) if policy == "robomimic_bc_rnn" else ()
+    return replace(like, train=(f"policy={policy}", *batch))
 
 
 def metaworld(task: str, count: int) -> Experiment:
