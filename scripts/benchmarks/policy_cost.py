@@ -66,14 +66,14 @@ def calls_of_denoiser(policy: Policy, chunk: Callable[[], None]) -> int:
 
 
 def median_s(work: Callable[[], None]) -> float:
-    """The median time of `work` on one core, in s."""
+    """The median processor time of `work` on one core, in s: others who use that core do not count."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     times = []
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     torch.set_num_threads(threads)
     return statistics.median(times[REPEATS // 5 :])
 
