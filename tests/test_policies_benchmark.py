@@ -1,5 +1,6 @@
 """The benchmark of policies in small: its rows, and that what is done is not done again."""
 
+import fcntl
 import importlib
 import json
 from functools import partial
@@ -80,3 +81,15 @@ def test_what_is_done_so_far_is_told_by_task(tmp_path: Path) -> None:
     assert many["difference"] is None and bc["difference"] == -0.5 and unet["difference"] == 0
     assert f"| {narrow} |  | 1.00 [0.34, 1.00] (1.00) |" in done.stdout
     assert "| bc | 0.00 | 0.00 | 0.00 | 1.00 | 0.00 |" in done.stdout
+
+
+def test_processes_do_not_do_the_same_cell(tmp_path: Path) -> None:
+    """What another one holds is left to it, without an error and without a result."""
+    folder = tmp_path / "tabletop_reach/bc/seed0-0.05min-64windows-4episodes"
+    folder.mkdir(parents=True)
+    words = ["--policies", "bc", "--tasks", "tabletop/reach", "--seeds", "1", "--out", str(tmp_path)]
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = run(*words, "--minutes", "0.05", "--episodes", "4")
+    assert done.returncode == 0 and "nothing is done yet" in done.stdout
+    assert "another process is at it" in done.stderr and "imitate train" not in done.stderr
