@@ -1,6 +1,5 @@
 """The benchmark of policies in small: its rows, and that what is done is not done again."""
 
-import fcntl
 import importlib
 import json
 from functools import partial
@@ -10,6 +9,7 @@ import benchmark
 import pytest
 import torch
 
+from imitate.datasets.durable import WriterLock
 from imitate.policies.diffusion import DiffusionConfig
 from imitate.policies.truncated import TruncatedConfig
 from imitate.types import ArraySpec, DataSpec
@@ -88,8 +88,8 @@ def test_processes_do_not_do_the_same_cell(tmp_path: Path) -> None:
     folder = tmp_path / "tabletop_reach/bc/seed0-0.05min-64windows-4episodes"
     folder.mkdir(parents=True)
     words = ["--policies", "bc", "--tasks", "tabletop/reach", "--seeds", "1", "--out", str(tmp_path)]
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = run(*words, "--minutes", "0.05", "--episodes", "4")
+    lock = WriterLock(folder)
+    done = run(*words, "--minutes", "0.05", "--episodes", "4")
+    lock.release()
     assert done.returncode == 0 and "nothing is done yet" in done.stdout
     assert "another process is at it" in done.stderr and "imitate train" not in done.stderr

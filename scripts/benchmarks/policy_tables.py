@@ -87,12 +87,13 @@ def by_seed(row: Row) -> str:
     return " ".join(f"{rate:.2f}" for rate in row["per_seed"])
 
 
-def between(interval: list[float], sign: str = "") -> str:
+def between(interval: list[float]) -> str:
     low, high = interval
-    return f"[{low:{sign}.2f}, {high:{sign}.2f}]"
+    return f"[{low:.2f}, {high:.2f}]"
 
 
 def difference(row: Row) -> str:
     if row["difference_interval"] is None:
         return ""
-    return f"{row['difference']:+.2f} {between(row['difference_interval'], '+')}"
+    low, high = row["difference_interval"]
+    return f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
