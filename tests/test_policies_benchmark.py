@@ -35,7 +35,7 @@ def test_quick_benchmark_writes_its_rows_and_goes_on(tmp_path: Path) -> None:
     assert diffusion["difference"] == 0 and bc["difference"] == pytest.approx(
         bc["value"] - diffusion["value"], abs=1e-3
     )
-    assert "| tabletop/reach | diffusion |" in first.stdout
+    assert "| tabletop/reach | `diffusion` |" in first.stdout
     again = run(*words)
     assert "imitate train" not in again.stderr
     assert json.loads((tmp_path / "rows.json").read_text()) == rows
@@ -73,14 +73,16 @@ def test_what_is_done_so_far_is_told_by_task(tmp_path: Path) -> None:
         cell.parent.mkdir(parents=True)
         cell.write_text(json.dumps({"success": success, "score": [float(win) for win in success], **cost}))
     words = ["--so-far", "--policies", f"bc,{narrow}", "--tasks", "metaworld_multitask,pusht"]
-    rows = tmp_path / "rows.json"
-    done = run(*words, "--baseline", narrow, "--out", str(tmp_path), "--json", str(rows))
+    rows, plot = tmp_path / "rows.json", tmp_path / "rows.png"
+    done = run(*words, "--baseline", narrow, "--out", str(tmp_path), "--json", str(rows), "--plot", str(plot))
     assert done.returncode == 0, done.stderr
+    assert plot.read_bytes().startswith(b"\x89PNG")
     many, bc, unet = json.loads(rows.read_text())
     assert many["by_task"]["door-open-v3"] == 1 and sum(many["by_task"].values()) == 1
     assert many["difference"] is None and bc["difference"] == -0.5 and unet["difference"] == 0
-    assert f"| {narrow} |  | 1.00 [0.34, 1.00] (1.00) |" in done.stdout
-    assert "| bc | 0.00 | 0.00 | 0.00 | 1.00 | 0.00 |" in done.stdout
+    assert f"| `{narrow}` |  | 1.00 [0.34, 1.00] (1.00) |" in done.stdout
+    assert f"| `{narrow}` | 1.00 M | 1.0 | 1000000 | 1.0 |  | 2 |" in done.stdout
+    assert "| `bc` | 0.00 | 0.00 | 0.00 | 1.00 | 0.00 |" in done.stdout
 
 
 def test_processes_do_not_do_the_same_cell(tmp_path: Path) -> None:
