@@ -21,6 +21,7 @@ run = partial(benchmark.run, "policies")
 @pytest.mark.timeout(600)  # A machine with other work to do is no failure.
 def test_quick_benchmark_writes_its_rows_and_goes_on(tmp_path: Path) -> None:
     words = ["--quick", "--out", str(tmp_path / "policies"), "--json", str(tmp_path / "rows.json")]
+    words += ["--record", str(tmp_path / "record.jsonl")]
     first = run(*words)
     assert first.returncode == 0, first.stderr
     rows = json.loads((tmp_path / "rows.json").read_text())
@@ -39,6 +40,8 @@ def test_quick_benchmark_writes_its_rows_and_goes_on(tmp_path: Path) -> None:
     again = run(*words)
     assert "imitate train" not in again.stderr
     assert json.loads((tmp_path / "rows.json").read_text()) == rows
+    elsewhere = run(*words, "--out", str(tmp_path / "another machine"))
+    assert "imitate train" not in elsewhere.stderr and first.stdout.endswith(elsewhere.stdout)
 
 
 def test_calls_of_the_denoiser_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +64,7 @@ def test_unknown_names_are_answered_with_the_known_ones() -> None:
 def test_what_is_done_so_far_is_told_by_task(tmp_path: Path) -> None:
     """Cells that are there are not made again; those that are not are left out."""
     cost = dict.fromkeys(("weights", "active_weights", "macs_per_chunk", "denoiser_calls"), 1_000_000)
-    cost |= {"latency_ms": 1.0, "windows_per_s": 2.0}
+    cost |= {"latency_ms": 1.0, "windows_per_s": 2.0, "device": "an abacus"}
     narrow = "diffusion_unet+denoiser.widths=[64,128]"
     wins = {
         ("metaworld_multitask", "bc"): [i % 10 == 3 for i in range(20)],  # all of the fourth task
@@ -80,6 +83,7 @@ def test_what_is_done_so_far_is_told_by_task(tmp_path: Path) -> None:
     many, bc, unet = json.loads(rows.read_text())
     assert many["by_task"]["door-open-v3"] == 1 and sum(many["by_task"].values()) == 1
     assert many["difference"] is None and bc["difference"] == -0.5 and unet["difference"] == 0
+    assert done.stdout.endswith("on an abacus\n")
     assert f"| `{narrow}` |  | 1.00 [0.34, 1.00] (1.00) |" in done.stdout
     assert f"| `{narrow}` | 1.00 M | 1.0 | 1000000 | 1.0 |  | 2 |" in done.stdout
     assert "| `bc` | 0.00 | 0.00 | 0.00 | 1.00 | 0.00 |" in done.stdout

@@ -18,7 +18,8 @@ def tables(rows: list[Row]) -> str:
         parts = [against_tasks(rows, WITH_SCORES), against_tasks(compared, [("", difference)]), costs(rows)]
     if any(row["by_task"] for row in rows):
         parts.append(of_metaworld([row for row in rows if row["by_task"]]))
-    return "\n\n".join(parts) + f"\non {rows[0]['device']}"
+    devices = dict.fromkeys(row["device"] for row in rows)
+    return "\n\n".join(parts) + f"\non {'; '.join(devices)}"
 
 
 def best_first(rows: list[Row]) -> list[Row]:
