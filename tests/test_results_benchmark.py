@@ -21,6 +21,8 @@ def test_quick_results_are_made_once_and_said_again(tmp_path: Path) -> None:
         str(tmp_path / "results"),
         "--json",
         str(tmp_path / "rows.json"),
+        "--record",
+        str(tmp_path / "record.jsonl"),
     ]
     first = run(*words)
     assert first.returncode == 0, first.stderr
@@ -29,6 +31,8 @@ def test_quick_results_are_made_once_and_said_again(tmp_path: Path) -> None:
     assert "| quick | 2 |" in first.stdout
     again = run(*words)
     assert "imitate" not in again.stderr and first.stdout.endswith(again.stdout)
+    elsewhere = run(*words, "--out", str(tmp_path / "another machine"))
+    assert "imitate" not in elsewhere.stderr and elsewhere.stdout == again.stdout
 
 
 @pytest.mark.slow
@@ -51,6 +55,8 @@ def test_a_group_has_its_mean(tmp_path: Path) -> None:
     }
     assert mean["name"] == "Meta-World, mean over tasks, 10 demonstrations"
     assert mean["value"] == 0.5 and mean["per_seed"] == [0.5] and mean["episodes"] == 8
+    so_far = run("--so-far", "--out", str(tmp_path), "--json", str(rows))
+    assert so_far.returncode == 0 and len(json.loads(rows.read_text())) == 3  # of these, nothing else
     alone = ["--only", "metaworld-push-v3-10", *words[2:]]
     assert run(*alone, "--json", str(rows)).returncode == 0
     (task,) = json.loads(rows.read_text())  # one task has no mean over tasks

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from record import measured_on
+
 COSTS = ("weights (active)", "MMAC per chunk", "calls", "ms per chunk")
 Row = dict[str, Any]
 
@@ -18,8 +20,7 @@ def tables(rows: list[Row]) -> str:
         parts = [against_tasks(rows, WITH_SCORES), against_tasks(compared, [("", difference)]), costs(rows)]
     if any(row["by_task"] for row in rows):
         parts.append(of_metaworld([row for row in rows if row["by_task"]]))
-    devices = dict.fromkeys(row["device"] for row in rows)
-    return "\n\n".join(parts) + f"\non {'; '.join(devices)}"
+    return "\n\n".join(parts) + "\n" + measured_on(rows)
 
 
 def best_first(rows: list[Row]) -> list[Row]:

@@ -1,12 +1,22 @@
-"""What is done of the table of policies, in one small file: results of a machine that is gone stay."""
+"""Results of a benchmark that takes days in one small file, so that another machine can go on."""
 
+import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from imitate.datasets.durable import only_one, write_durably
 
 RESULT = "cell.json"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The words of a benchmark that goes on from what is done."""
+    parser.add_argument("--so-far", action="store_true", help="only show what is done")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILE", help="take over its results, and keep all there"
+    )
 
 
 def restore(record: Path, out: Path) -> None:
@@ -30,5 +40,10 @@ def keep(record: Path, out: Path) -> None:
 
 
 def read(record: Path) -> dict[str, dict[str, Any]]:
-    """The result of each cell by its folder, TASK/POLICY/SEED-BUDGET; none where there is no record yet."""
+    """The result of each cell by its folder; none where there is no record yet."""
     return dict(map(json.loads, record.read_text().splitlines())) if record.exists() else {}
+
+
+def measured_on(rows: Iterable[dict[str, Any]]) -> str:
+    """A line that names the processors."""
+    return "on " + "; ".join(dict.fromkeys(row["device"] for row in rows))
