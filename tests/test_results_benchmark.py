@@ -47,14 +47,17 @@ def test_a_group_has_its_mean(tmp_path: Path) -> None:
         (folder / "rollout-from100000-all/rollout.json").write_text(json.dumps({"episodes": episodes}))
     rows = tmp_path / "rows.json"
     words = ["--only", "metaworld-reach-v3-10,metaworld-pus[h]-v3-10", "--seeds", "1", "--out", str(tmp_path)]
-    assert run(*words, "--json", str(rows)).returncode == 0
+    done = run(*words, "--json", str(rows))
+    assert done.returncode == 0, done.stderr
     *tasks, mean = json.loads(rows.read_text())
     assert {row["name"]: row["value"] for row in tasks} == {
         "metaworld-reach-v3-10": 0.75,
         "metaworld-push-v3-10": 0.25,
     }
-    assert mean["name"] == "Meta-World, mean over tasks, 10 demonstrations"
+    assert mean["name"] == "Meta-World, mean over 2 tasks, 10 demonstrations"
     assert mean["value"] == 0.5 and mean["per_seed"] == [0.5] and mean["episodes"] == 8
+    assert "| reach-v3 | 0.75 [0.30, 0.95] |" in done.stdout
+    assert "| mean over 2 tasks | 0.50 [" in done.stdout
     so_far = run("--so-far", "--out", str(tmp_path), "--json", str(rows))
     assert so_far.returncode == 0 and len(json.loads(rows.read_text())) == 3  # of these, nothing else
     alone = ["--only", "metaworld-push-v3-10", *words[2:]]

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from policy_tables import Row, best_first, policy, score, task, tasks_of
+from markdown_table import Row
+from policy_tables import best_first, policy, score, task, tasks_of
 
 
 def draw(rows: list[Row], path: Path) -> None:

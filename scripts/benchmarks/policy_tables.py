@@ -1,12 +1,11 @@
 """What scripts/benchmarks/policies found, as Markdown tables."""
 
 from collections.abc import Callable
-from typing import Any
 
+from markdown_table import Row, between, by_seed, markdown
 from record import measured_on
 
 COSTS = ("weights (active)", "MMAC per chunk", "calls", "ms per chunk")
-Row = dict[str, Any]
 
 
 def tables(rows: list[Row]) -> str:
@@ -99,11 +98,6 @@ def of_metaworld(rows: list[Row]) -> str:
     return markdown(["policy", *(name.removesuffix("-v3") for name in rows[0]["by_task"])], lines)
 
 
-def markdown(head: list[str], lines: list[list[str]]) -> str:
-    """The table."""
-    return "\n".join("| " + " | ".join(line) + " |" for line in (head, ["---"] * len(head), *lines))
-
-
 def task(row: Row) -> str:
     return str(row["name"].split()[1])
 
@@ -119,15 +113,6 @@ def success(row: Row) -> str:
 def score(row: Row) -> str:
     """Only of tasks where it is more than success."""
     return "" if row["score"] == row["value"] else f"{row['score']:.2f} {between(row['score_interval'])}"
-
-
-def by_seed(row: Row) -> str:
-    return " ".join(f"{rate:.2f}" for rate in row["per_seed"])
-
-
-def between(interval: list[float]) -> str:
-    low, high = interval
-    return f"[{low:.2f}, {high:.2f}]"
 
 
 def difference(row: Row) -> str:

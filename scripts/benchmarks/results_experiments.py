@@ -15,8 +15,8 @@ class Experiment:
     recordings: a file of FOLDER, whose observations are `renamed` (words of `imitate data rename`), or
     `collect`: the words that make the demonstrations. teacher: the experiment whose policy of the same seed
     teaches. train: further words of `imitate train`. rollouts: further words of `imitate rollout`, by
-    name. lerobot: settings of baselines/lerobot_pusht.py, which then does all of it. group: of experiments
-    whose mean is a result, too.
+    name. lerobot: settings of baselines/lerobot_pusht.py, which then does all of it. cell: row and column in
+    the table of many tasks, where it has one; the means of columns are results, too.
     """
 
     env: tuple[str, ...]
@@ -29,7 +29,7 @@ class Experiment:
     rollouts: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"": ()})
     episodes: int = 100
     lerobot: Mapping[str, Any] = field(default_factory=dict)
-    group: str = ""
+    cell: tuple[str, str] | None = None
 
 
 WARM = (
@@ -116,7 +116,7 @@ def metaworld(task: str, count: int) -> Experiment:
         steps=1500,
         collect=(f"episodes={count}", "seed=0"),
         episodes=50,
-        group=f"Meta-World, mean over tasks, {count} demonstrations",
+        cell=(task, f"{count} demonstrations"),
     )
 
 
