@@ -34,15 +34,15 @@ def measure(run: Path) -> dict[str, Any]:
     with FlopCounterMode(display=False) as counter:
         chunk()
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    speeds = [row["train/steps_per_s"] for row in log if "train/steps_per_s" in row]
+    speeds = [row["train/steps_per_s"] for row in log if "train/steps_per_s" in row] or [0.0]
     settings = json.loads((run / "config.json").read_text())
     return {
         "weights": weights,
         "active_weights": getattr(policy, "active_weights", weights),
         "macs_per_chunk": counter.get_total_flops() // 2,
         "denoiser_calls": calls_of_denoiser(policy, chunk),
-        "latency_ms": 1000 * median_s(chunk),
-        "windows_per_s": statistics.median(speeds) * settings["train"]["batch_size"] if speeds else 0.0,
+        "latency_ms": round(1000 * median_s(chunk), 2),
+        "windows_per_s": round(statistics.median(speeds) * settings["train"]["batch_size"], 1),
     }
 
 

@@ -19,29 +19,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def restore(record: Path, out: Path) -> None:
-    """Put the record's results where the benchmark keeps its own, as far as they lack there."""
-    for cell, found in read(record).items():
-        file = out / cell / RESULT
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_durably(file, f"{json.dumps(found)}\n".encode())
+class Results:
+    """The result of each cell, in its folder under `out` or in the record, where there is one."""
 
+    def __init__(self, out: Path, record: Path | None) -> None:
+        self._out, self._record = out, record
 
-def keep(record: Path, out: Path) -> None:
-    """Write the results under `out` into the record, beside those that it has."""
-    with only_one(out / "record.lock"):
-        here = {
-            file.parent.relative_to(out).as_posix(): json.loads(file.read_text())
-            for file in out.rglob(RESULT)
-        }
-        lines = [json.dumps(pair) for pair in sorted({**read(record), **here}.items())]
-        write_durably(record, "".join(f"{line}\n" for line in lines).encode())
+    def of(self, folder: Path) -> dict[str, Any] | None:
+        """What was found in the cell; None where it is not done."""
+        if (folder / RESULT).exists():
+            return dict(json.loads((folder / RESULT).read_text()))
+        return self._recorded().get(folder.relative_to(self._out).as_posix())
 
+    def put(self, folder: Path, found: dict[str, Any]) -> None:
+        """Keep what was found, in the folder and in the record."""
+        write_durably(folder / RESULT, f"{json.dumps(found)}\n".encode())
+        if self._record is None:
+            return
+        with only_one(self._out / "record.lock"):
+            recorded = {**self._recorded(), folder.relative_to(self._out).as_posix(): found}
+            lines = [json.dumps(pair) for pair in sorted(recorded.items())]
+            write_durably(self._record, "".join(f"{line}\n" for line in lines).encode())
 
-def read(record: Path) -> dict[str, dict[str, Any]]:
-    """The result of each cell by its folder; none where there is no record yet."""
-    return dict(map(json.loads, record.read_text().splitlines())) if record.exists() else {}
+    def _recorded(self) -> dict[str, dict[str, Any]]:
+        if self._record is None or not self._record.exists():
+            return {}
+        return dict(map(json.loads, self._record.read_text().splitlines()))
 
 
 def measured_on(rows: Iterable[dict[str, Any]]) -> str:
