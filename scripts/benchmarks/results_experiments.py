@@ -58,6 +58,14 @@ PUSHT = Experiment(
     },
     episodes=500,
 )
+PUSHT_TRUNCATED = replace(
+    PUSHT,
+    train=("policy=truncated", *PUSHT.train[1:]),
+    rollouts={
+        "2 calls": ("rollout.execution.action_steps=6",),
+        "1 call": ("policy.inference_steps=1", "rollout.execution.action_steps=6"),
+    },
+)
 # What people's recordings say of the block is a label here: it is not seen when acting.
 PUSHT_IMAGE = Experiment(
     env=("env=pusht", "env.image=true", "env.agent=true"),
@@ -122,6 +130,7 @@ def metaworld(task: str, count: int) -> Experiment:
 
 EXPERIMENTS = {
     "pusht": PUSHT,
+    "pusht-truncated": PUSHT_TRUNCATED,
     "pusht-image": PUSHT_IMAGE,
     **PUSHT_LEROBOT,
     "adroit_door": DOOR,
