@@ -14,9 +14,7 @@ RESULT = "cell.json"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The words of a benchmark that goes on from what is done."""
     parser.add_argument("--so-far", action="store_true", help="only show what is done")
-    parser.add_argument(
-        "--record", type=Path, metavar="FILE", help="take over its results, and keep all there"
-    )
+    parser.add_argument("--record", type=Path, metavar="FILE", help="results to go on from and to add to")
 
 
 class Results:
