@@ -25,9 +25,13 @@ class Results:
 
     def of(self, folder: Path) -> dict[str, Any] | None:
         """What was found in the cell; None where it is not done."""
-        if (folder / RESULT).exists():
+        if self.is_from_here(folder):
             return dict(json.loads((folder / RESULT).read_text()))
         return self._recorded().get(folder.relative_to(self._out).as_posix())
+
+    def is_from_here(self, folder: Path) -> bool:
+        """Whether the cell was done under `out`, so that all of it is there, not its result alone."""
+        return (folder / RESULT).exists()
 
     def put(self, folder: Path, found: dict[str, Any]) -> None:
         """Keep what was found, in the folder and in the record."""
