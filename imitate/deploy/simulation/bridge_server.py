@@ -175,9 +175,12 @@ class BridgeServer:
         if message_type is None:
             return
         wanted = Subscription(operation.get("compression", "none"), operation.get("throttle_rate", 0) / 1000)
+        topic = Topic(name, generic_type(message_type))
         is_known = name in session.subscriptions
-        if is_known or self.graph.join(Topic(name, generic_type(message_type)), CLIENTS, publishes=False):
-            session.subscriptions[name] = wanted
+        # First this: whoever sees a subscriber in the graph may publish to it at once.
+        session.subscriptions[name] = wanted
+        if not is_known and not self.graph.join(topic, CLIENTS, publishes=False):
+            del session.subscriptions[name]
 
     def _unsubscribe(self, session: BridgeSession, operation: Mapping[str, Any]) -> None:
         if session.subscriptions.pop(operation["topic"], None) is not None:
