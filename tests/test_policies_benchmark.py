@@ -99,3 +99,17 @@ def test_processes_do_not_do_the_same_cell(tmp_path: Path) -> None:
     lock.release()
     assert done.returncode == 0 and "nothing is done yet" in done.stdout
     assert "another process is at it" in done.stderr and "imitate train" not in done.stderr
+
+
+def test_a_student_waits_for_the_weights_of_its_teacher(tmp_path: Path) -> None:
+    """Its result may be on record from another machine, and its training here be under way."""
+    name = "seed0-5steps-64windows-2episodes"
+    teacher, record = tmp_path / "tabletop_reach/diffusion" / name, tmp_path / "record.jsonl"
+    (teacher / "train").mkdir(parents=True)
+    record.write_text(json.dumps([f"tabletop_reach/diffusion/{name}", {"success": [0, 1]}]) + "\n")
+    words = ["--policies", "consistency", "--tasks", "tabletop/reach", "--seeds", "1", "--steps", "5"]
+    lock = WriterLock(teacher)
+    done = run(*words, "--episodes", "2", "--out", str(tmp_path), "--record", str(record))
+    lock.release()
+    assert done.returncode == 0 and "nothing is done yet" in done.stdout
+    assert "another process is at it" in done.stderr and "imitate" not in done.stderr
