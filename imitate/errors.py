@@ -81,6 +81,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (known: {', '.join(choices)})" if choices else ""
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: numpy's MemoryError, or PyTorch's on a GPU (by its text) or a CPU."""
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
+    )
+
+
 def import_extra(module: str, extra: str) -> ModuleType:
     """Import an optional `module`, or raise MissingExtraError naming the extra that brings it."""
     try:

@@ -1,11 +1,22 @@
 """Errors help: the nearest name, and the extra to install."""
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imitate import errors
-from imitate.errors import DataError, ImitateError, MissingExtraError, import_extra, nearest
+from imitate.errors import (
+    DataError,
+    ImitateError,
+    MissingExtraError,
+    import_extra,
+    is_out_of_memory,
+    nearest,
+)
 
 
 def test_every_error_is_an_imitate_error() -> None:
@@ -42,3 +53,17 @@ def test_what_is_installed_is_imported_and_our_own_faults_are_not_hidden() -> No
 
 def test_line_breaks_in_what_others_named_do_not_make_several_lines() -> None:
     assert str(DataError("a\nb.parquet is\r\nmissing")) == "a b.parquet is missing"
+
+
+@pytest.mark.parametrize("allocate", [lambda: torch.empty(2**60), lambda: np.empty(2**56, np.uint8)])
+def test_memory_that_runs_out_is_known(allocate: Callable[[], object]) -> None:
+    with pytest.raises((RuntimeError, MemoryError)) as caught:
+        allocate()
+    assert is_out_of_memory(caught.value)
+
+
+def test_other_faults_of_pytorch_are_not_taken_for_memory() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.zeros(2) @ torch.zeros(3)
+    assert not is_out_of_memory(caught.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))

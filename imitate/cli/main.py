@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from imitate import __version__
-from imitate.errors import ImitateError, nearest
+from imitate.errors import ImitateError, is_out_of_memory, nearest
 
 FLAGS = ("--help", "-h", "--json", "--version")
 VIEWER = "--viewer"
@@ -36,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         # Full disk, no permission, a folder where a file should be: the user's to mend, not a bug.
         print(f"imitate: {_one_line(error)}", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        advice = "lower sizes (batches, widths, workers), or use another machine"
+        print(f"imitate: memory ran out: {_one_line(error)}; {advice}", file=sys.stderr)
     except KeyboardInterrupt:
         print("imitate: interrupted", file=sys.stderr)
         return 130

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from imitate.errors import TrainingError
+from imitate.errors import TrainingError, is_out_of_memory
 from imitate.progress import SILENT, Progress
 from imitate.training.interrupt import interrupts
 from imitate.training.learner import Learner
@@ -75,7 +75,9 @@ def train(
             return watch.finish()
         except NotFiniteError as error:
             raise _explained(error, windows, folder) from error
-        except torch.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise TrainingError(
                 f"train.batch_size={learner.config.batch_size} does not fit into the memory of "
                 f"{learner.device}: lower it; {folder.kept()}"

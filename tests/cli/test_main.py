@@ -73,6 +73,19 @@ def test_a_mistake_is_one_line_that_says_how_to_mend_it(
     assert message in err
 
 
+def test_a_network_that_no_memory_holds_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = f"{tmp_path / 'd.zarr'}"
+    assert run(f"collect env=tabletop/reach episodes=2 out={store}".split(), capsys)[0] == 0
+    line = f"train policy=bc policy.width=10000000 env=tabletop/reach data.path={store} out={tmp_path / 'r'}"
+    code, _, err = run(line.split(), capsys)
+    assert code == 2
+    assert "imitate: memory ran out: " in err and "lower sizes" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "r").exists()
+
+
 def test_a_command_of_its_own_process(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "imitate", "collect", "env=point_obstacle", "episodes=2"]
     done = subprocess.run(

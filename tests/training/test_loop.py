@@ -129,6 +129,13 @@ def test_nan_stops_with_step_and_episodes_and_keeps_the_last_checkpoint(trial, w
         assert tensor.isfinite().all()
 
 
+def test_a_batch_that_no_memory_holds_is_named(trial, windows, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = trial(max_steps=12)
+    monkeypatch.setattr(job.learner, "step", lambda *_: torch.empty(2**60))
+    with pytest.raises(TrainingError, match=r"train\.batch_size=\d+ does not fit into the memory of cpu"):
+        train(job.learner, windows(), None, job.folder)
+
+
 def test_existing_run_is_refused_without_resume(trial, windows) -> None:
     train((job := trial()).learner, windows(), None, job.folder)
     again = trial()

@@ -41,13 +41,23 @@ class AnchorSet(nn.Module):
         return per_step.sum(dim=-1).argmin(dim=1)
 
     def fit(self, chunks: Tensor) -> list[str]:
-        """Cluster `chunks` (N, Tp, Da); says how far they are, also for other numbers of anchors."""
+        """Cluster `chunks` (N, Tp, Da); says how far they are, also for other numbers of anchors.
+
+        Raises ConfigError where there are fewer different chunks than anchors.
+        """
+        different = len(chunks[..., self.clustered].unique(dim=0))
+        if different < len(self):
+            raise ConfigError(
+                f"policy.anchors is {len(self)}, but of {len(chunks)} chunks to cluster {different} differ: "
+                f"set it to {different} or less, or collect more"
+            )
         self.chunks.copy_(fit_anchors(chunks, self.clustered, len(self)))
         found = quantisation(chunks, self.chunks, self.clustered)
         each = ", ".join(
             f"{name} {rms:.3f}" for name, rms in zip(self.names, found.per_dimension, strict=True)
         )
-        counts = [max(1, len(self) // 4), max(1, len(self) // 2), 2 * len(self), 4 * len(self)]
+        counts = [max(1, len(self) // 4), max(1, len(self) // 2)]
+        counts += [count for count in (2 * len(self), 4 * len(self)) if count <= different]
         others = ", ".join(f"{q.rms:.3f} with {q.anchors}" for q in elbow(chunks, self.clustered, counts))
         return [
             f"{len(self)} anchors for {len(chunks)} chunks; normalised distance to the nearest, rms:",

@@ -57,3 +57,16 @@ def test_the_report_names_elements_and_other_numbers_of_anchors() -> None:
     lines = " ".join(AnchorSet(4, (), 6, ARM).fit(chunks_of(50)))
     assert "4 anchors for 50 chunks" in lines
     assert all(word in lines for word in ("x 0.", "grip 0.", "with 1", "with 2", "with 8", "with 16"))
+
+
+def test_more_anchors_than_chunks_are_refused() -> None:
+    chunks = chunks_of(50).repeat(3, 1, 1)
+    with pytest.raises(ConfigError, match=r"policy.anchors is 60, but of 150 .* 50 differ: .* 50 or less"):
+        AnchorSet(60, (), 6, ARM).fit(chunks)
+    assert len(AnchorSet(50, (), 6, ARM).fit(chunks)) == 2
+
+
+def test_no_other_number_is_tried_that_exceeds_the_chunks() -> None:
+    lines = " ".join(AnchorSet(20, (), 6, ARM).fit(chunks_of(50)))
+    assert "with 40" in lines
+    assert "with 80" not in lines
