@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imitate.datasets.loader import WindowLoader
+from imitate.datasets.window_loader import WindowLoader
 from imitate.errors import ConfigError
 from imitate.types import Batch
 

@@ -14,7 +14,7 @@ from imitate.cluster.learner import ClusterLearner
 from imitate.cluster.reports import FILE, STOP, Reporter
 from imitate.cluster.sharded import ShardedLearner
 from imitate.cluster.sharding import WorkerWindows, dealt, parts
-from imitate.datasets.loader import WindowLoader
+from imitate.datasets.window_loader import WindowLoader
 from imitate.errors import ClusterError, ImitateError
 from imitate.policy import Policy
 from imitate.progress import SILENT, Progress

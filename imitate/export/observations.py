@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from imitate.checkpoint import CheckpointInfo, LoadedPolicy
-from imitate.datasets.loader import DataConfig, TrainingData, WindowLoader, prepare
+from imitate.datasets.loader import DataConfig, TrainingData, prepare
 from imitate.datasets.opening import open_store
+from imitate.datasets.window_loader import WindowLoader
 from imitate.errors import ConfigError, DataError
 from imitate.instruction import known
 from imitate.parts import from_json

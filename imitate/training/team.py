@@ -7,7 +7,7 @@ others do what it says.
 from contextlib import closing
 from typing import Protocol
 
-from imitate.datasets.loader import WindowLoader
+from imitate.datasets.window_loader import WindowLoader
 from imitate.policy import Policy
 from imitate.training.config import TrainConfig
 from imitate.training.learner import Learner

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from imitate.datasets.image_chunks import Storage
-from imitate.datasets.loader import DataConfig, WindowLoader, prepare
+from imitate.datasets.loader import DataConfig, prepare
 from imitate.datasets.store import DemoStore
+from imitate.datasets.window_loader import WindowLoader
 from imitate.policy import Horizons
 from imitate.types import Batch, DataSpec, Episode
 

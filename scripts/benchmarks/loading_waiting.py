@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from imitate.datasets.loader import WindowLoader
+from imitate.datasets.window_loader import WindowLoader
 from imitate.types import Batch
 
 STEPS_MS = (20, 50, 100, 200, 400)

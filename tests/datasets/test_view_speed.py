@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imitate.datasets.loader import DataConfig, WindowLoader, prepare
+from imitate.datasets.loader import DataConfig, prepare
 from imitate.datasets.opening import open_store
 from imitate.datasets.store import DemoStore
 from imitate.datasets.views.criteria import Criteria
 from imitate.datasets.views.making import derive
 from imitate.datasets.views.operations import Filter, Trim
+from imitate.datasets.window_loader import WindowLoader
 from imitate.policy import Horizons
 from imitate.types import ArraySpec, DataSpec, Episode
 

@@ -16,11 +16,12 @@ import torch
 from line_env import SPEC, LineConfig, LineEnv
 
 from imitate.checkpoint import BEST, LAST, load_policy, read
-from imitate.datasets.loader import DataConfig, WindowLoader, prepare
+from imitate.datasets.loader import DataConfig, prepare
 from imitate.datasets.opening import open_store
 from imitate.datasets.store import DemoStore
 from imitate.datasets.views.making import derive
 from imitate.datasets.views.operations import Rename
+from imitate.datasets.window_loader import WindowLoader
 from imitate.errors import CheckpointError, ConfigError, DataError, EnvError, SpecError, TrainingError
 from imitate.policies.bc import BehaviourCloningConfig
 from imitate.policies.consistency import ConsistencyConfig
