@@ -7,6 +7,8 @@ from pathlib import Path
 import benchmark
 import pytest
 
+from imitate.datasets.durable import WriterLock
+
 run = partial(benchmark.run, "results")
 
 
@@ -33,6 +35,16 @@ def test_quick_results_are_made_once_and_said_again(tmp_path: Path) -> None:
     assert "imitate" not in again.stderr and first.stdout.endswith(again.stdout)
     elsewhere = run(*words, "--out", str(tmp_path / "another machine"))
     assert "imitate" not in elsewhere.stderr and elsewhere.stdout == again.stdout
+
+
+def test_what_another_process_is_at_is_left_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "claims/quick-seed0"
+    folder.mkdir(parents=True)
+    lock = WriterLock(folder)
+    done = run("--quick", "--seeds", "1", "--out", str(tmp_path))
+    lock.release()
+    assert done.returncode == 0, done.stderr
+    assert "another process is at it" in done.stderr and "imitate" not in done.stderr
 
 
 @pytest.mark.slow

@@ -2,11 +2,15 @@
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from imitate.datasets.durable import only_one, write_durably
+from commands import say
+
+from imitate.datasets.durable import WriterLock, only_one, write_durably
+from imitate.errors import DataError
 
 RESULT = "cell.json"
 
@@ -47,6 +51,22 @@ class Results:
         if self._record is None or not self._record.exists():
             return {}
         return dict(map(json.loads, self._record.read_text().splitlines()))
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Whether the cell in `folder` is this process's until the block ends; where it is another's, says so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = WriterLock(folder)
+    except DataError:
+        say("another process is at it")
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
 
 
 def measured_on(rows: Iterable[dict[str, Any]]) -> str:
