@@ -33,9 +33,13 @@ class ModelChanges:
         self._cameras = range(model.ncam) if cameras is None else [model.camera(name).id for name in cameras]
         self._own = [array.copy() for array in self._arrays()]
         self._is_changed = False
+        self._darkness = 0.0
 
-    def apply(self, sizes: Mapping[str, float], rng: np.random.Generator) -> None:
-        """Bring the model to `sizes` {perturbation: size}, with draws from `rng`; all else is undone."""
+    def apply(self, sizes: Mapping[str, float], rng: np.random.Generator) -> bool:
+        """Bring the model to `sizes` {perturbation: size}, with draws from `rng`; all else is undone.
+
+        Returns whether the sky changed, of which whoever draws it has a copy (Offscreen.renew_textures).
+        """
         if self._is_changed:
             for array, own in zip(self._arrays(), self._own, strict=True):
                 array[...] = own
@@ -45,18 +49,28 @@ class ModelChanges:
         if size := sizes.get("mass"):
             self._make_heavier(1.0 + size)
         if size := sizes.get("lighting"):
-            for light in self._lights():
-                np.multiply(light, 1.0 - size, out=light)
+            for light in [*self._lights(), *self._skies()]:
+                np.multiply(light, 1.0 - size, out=light, casting="unsafe")
         if size := sizes.get("camera"):
             self._turn_cameras(size, rng)
+        before, self._darkness = self._darkness, sizes.get("lighting", 0.0)
+        return self._darkness != before
 
     def _arrays(self) -> list[np.ndarray]:
-        return [getattr(self._model, name) for name in (*FRICTION, *MASS, *CAMERAS)] + self._lights()
+        changed = [getattr(self._model, name) for name in (*FRICTION, *MASS, *CAMERAS)]
+        return [*changed, *self._lights(), *self._skies()]
 
     def _lights(self) -> list[np.ndarray]:
         headlight = self._model.vis.headlight
         lights = [getattr(self._model, name) for name in LIGHTS]
         return [*lights, headlight.ambient, headlight.diffuse, headlight.specular]
+
+    def _skies(self) -> list[np.ndarray]:
+        """The colours of what is behind everything, which no light falls on."""
+        model = self._model
+        bounds = [*model.tex_adr, len(model.tex_data)]
+        skies = np.flatnonzero(model.tex_type == mujoco.mjtTexture.mjTEXTURE_SKYBOX)
+        return [model.tex_data[bounds[sky] : bounds[sky + 1]] for sky in skies]
 
     def _scale(self, names: Sequence[str], factor: float) -> None:
         for name in names:

@@ -58,6 +58,12 @@ class Offscreen:
         mujoco.mjr_readPixels(picture, None, self._area, self._context)
         return np.ascontiguousarray(picture[::-1])
 
+    def renew_textures(self) -> None:
+        """Draw with the model's textures as they are now: a copy of them was made at the start."""
+        self._gl.make_current()
+        for texture in range(self._model.ntex):
+            mujoco.mjr_uploadTexture(self._model, self._context, texture)
+
     def _fixed(self, name: str) -> Any:
         view = mujoco.MjvCamera()
         view.type = mujoco.mjtCamera.mjCAMERA_FIXED

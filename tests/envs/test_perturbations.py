@@ -75,6 +75,21 @@ def test_sizes_are_what_they_are_called() -> None:
     env.close()
 
 
+def test_without_light_everything_is_black() -> None:
+    env = pushing()
+    plain = env.reset(seed=5)[0]["front"], env.render()
+    env.perturb("lighting", 1.0)
+    assert env.reset(seed=5)[0]["front"].max() == 0
+    assert env.render().max() == 0
+    env.perturb("lighting", 0.5)
+    half = env.reset(seed=5)[0]["front"]
+    assert np.abs(half - plain[0] / 2).mean() < 1  # but where highlights are cut off at white
+    env.perturb("lighting", 0.0)
+    assert np.array_equal(env.reset(seed=5)[0]["front"], plain[0])
+    assert np.array_equal(env.render(), plain[1])
+    env.close()
+
+
 def test_a_heavier_body_is_one_that_was_built_so() -> None:
     import mujoco
 

@@ -37,6 +37,11 @@ class Cameras:
             self._open[size, samples] = Offscreen(self._scene.model, *size, samples)
         return self._open[size, samples].draw(self._scene.data, camera)
 
+    def renew_textures(self) -> None:
+        """See Offscreen.renew_textures."""
+        for offscreen in self._open.values():
+            offscreen.renew_textures()
+
     def close(self) -> None:
         """Close what was opened."""
         for offscreen in self._open.values():

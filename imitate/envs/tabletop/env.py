@@ -69,7 +69,8 @@ class TabletopEnv(Env):
         """Start an episode with bodies and arm at drawn places; `options` are ignored."""
         super().reset(seed=seed)
         for_model, for_pushes = self.np_random.spawn(2)
-        self._model_changes.apply(self.changes, for_model)
+        if self._model_changes.apply(self.changes, for_model):
+            self._cameras.renew_textures()
         self._pushes = Pushes(for_pushes, 1.0 / self._step_s, self.change("push"))
         self._scene.clear()
         draws = Draws(self.np_random, self.change("start_range"))
