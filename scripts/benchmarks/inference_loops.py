@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from clock import CPU, SQUARE, seconds
 from diffusers import DDIMScheduler, EDMDPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
+from operations import operations
 from policy_cost import calls_of_denoiser
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from imitate.export.tracing import noise_size
 from imitate.policies.diffusion import Diffusion, DiffusionConfig
@@ -197,9 +197,7 @@ def least_ms(policy: Policy, rows: int, device: torch.device = CPU) -> tuple[flo
     def chunk() -> None:
         policy.predict(obs, torch.Generator().manual_seed(0))
 
-    with FlopCounterMode(display=False) as counter:
-        chunk()
-    macs, side = counter.get_total_flops() / 2, SQUARE[device.type]
+    macs, side = operations(chunk) / 2, SQUARE[device.type]
     square = torch.rand(side, side, device=device)
     weights = torch.rand(weights_per_call(policy), device=device)
     multiplying = macs / side**3 * best_s(lambda: square @ square, device)

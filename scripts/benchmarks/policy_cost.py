@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from operations import operations
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from imitate.checkpoint import load_policy
 from imitate.policies.nets.chunk_decoder import ChunkDecoder
@@ -31,15 +31,13 @@ def measure(run: Path) -> dict[str, Any]:
         policy.predict(obs, torch.Generator().manual_seed(0))
 
     weights = sum(parameter.numel() for parameter in policy.parameters())
-    with FlopCounterMode(display=False) as counter:
-        chunk()
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     speeds = [row["train/steps_per_s"] for row in log if "train/steps_per_s" in row] or [0.0]
     settings = json.loads((run / "config.json").read_text())
     return {
         "weights": weights,
         "active_weights": getattr(policy, "active_weights", weights),
-        "macs_per_chunk": counter.get_total_flops() // 2,
+        "macs_per_chunk": operations(chunk) // 2,
         "denoiser_calls": calls_of_denoiser(policy, chunk),
         "latency_ms": round(1000 * median_s(chunk), 2),
         "windows_per_s": round(statistics.median(speeds) * settings["train"]["batch_size"], 1),

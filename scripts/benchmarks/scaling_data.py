@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from operations import operations
 from scaling_training import ACTION, OBS, Case, batch, policy
-from torch.utils.flop_counter import FlopCounterMode
 
 from imitate.checkpoint import LAST
 from imitate.datasets.loader import DataConfig, prepare
@@ -44,9 +44,11 @@ def opening(path: Path) -> float:
 def flops_per_window(case: Case) -> float:
     """Operations of the forward and backward pass, counted."""
     built = policy(case)
-    with FlopCounterMode(display=False) as counter:
+
+    def both() -> None:
         built.loss(batch(case.batch_size))["loss"].backward()
-    return counter.get_total_flops() / case.batch_size
+
+    return operations(both) / case.batch_size
 
 
 def saving(case: Case) -> tuple[float, int]:
