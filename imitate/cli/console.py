@@ -68,11 +68,12 @@ class _PlainTask:
         """Print how far the work is and how long it will still take."""
         self.shown = time.monotonic()
         elapsed = self.shown - self.started
-        left = elapsed * (self.total - self.done) / self.done if self.done else float("nan")
         text = f"{self.label}: {_amount(self.done)}/{_amount(self.total)} {self.unit}".rstrip()
-        print(
-            f"{text}, {elapsed:.0f} s, {left:.0f} s left  {self.note}".rstrip(), file=sys.stderr, flush=True
-        )
+        text += f", {elapsed:.0f} s"
+        if self.done:
+            # Shares that are added up may end a rounding beyond the total.
+            text += f", {elapsed * max(0.0, self.total / self.done - 1):.0f} s left"
+        print(f"{text}  {self.note}".rstrip(), file=sys.stderr, flush=True)
 
 
 def _amount(value: float) -> str:
