@@ -92,7 +92,7 @@ def _compose(verb: str, overrides: list[str]) -> DictConfig:
             OmegaConf.update(config, key, None if value == "null" else value)
         return config
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_explain(verb, error)) from error
+        raise ConfigError(_explain(verb, overrides, error)) from error
 
 
 def _is_file(verb: str, override: str) -> bool:
@@ -141,7 +141,7 @@ def _elements(inside: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _explain(verb: str, error: Exception) -> str:
+def _explain(verb: str, overrides: list[str], error: Exception) -> str:
     """One line for what Hydra refused, with the nearest valid key or choice."""
     text = str(error)
     choice = re.search(r"Could not find '(?P<group>[\w/]+)/(?P<name>[^/']+)'", text)
@@ -151,13 +151,14 @@ def _explain(verb: str, error: Exception) -> str:
         return f"{group}={name}: there is no such {group}{nearest(name, options(group))}"
     key = re.search(r"Could not override '(?P<key>[^']+)'", text)
     if key:
-        return f"unknown key {key['key']}{nearest(key['key'], _valid_keys(verb))}"
+        chosen = [override for override in overrides if options(override.partition("=")[0])]
+        return f"unknown key {key['key']}{nearest(key['key'], _valid_keys(verb, chosen))}"
     return _first_line(error)
 
 
-def _valid_keys(verb: str) -> set[str]:
-    """Every key of the command's defaults, dotted, parts included."""
-    plain = OmegaConf.to_container(_compose(verb, []), resolve=False)
+def _valid_keys(verb: str, chosen: list[str]) -> set[str]:
+    """Every key of the command with the `chosen` parts ("policy=act"), dotted, parts included."""
+    plain = OmegaConf.to_container(_compose(verb, chosen), resolve=False)
     assert isinstance(plain, dict)
     return {key for key in _dotted("", plain) if TARGET not in key}
 

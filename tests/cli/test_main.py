@@ -55,6 +55,7 @@ def test_nothing_asked_for_shows_the_overview_but_did_no_work(capsys: pytest.Cap
         ("train policy=difusion", "policy=difusion: there is no such policy (did you mean 'diffusion'?)"),
         ("train env=tabletop/pick_plce", "there is no such env (did you mean 'tabletop/pick_place'?)"),
         ("train optim.lrr=1", "unknown key optim.lrr (did you mean 'optim.lr'?)"),
+        ("train policy=act policy.kl_wieght=1", "policy.kl_wieght (did you mean 'policy.kl_weight'?)"),
         (
             "train out=x data.path=y train.batch_size=many",
             "train.batch_size is 'many', expected a whole number",
