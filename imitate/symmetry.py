@@ -6,7 +6,7 @@ the windows.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,11 +30,19 @@ class Reflection:
         return values[..., list(self.order)] * values.new_tensor(self.signs) + values.new_tensor(self.offsets)
 
 
+def across_the_diagonal(pictures: Tensor) -> Tensor:
+    """Square pictures (…, N, N, C) mirrored at the diagonal from the lower left to the upper right corner.
+
+    A point (x, y) comes to (N - y, N - x), as by `Reflection((1, 0), (-1, -1), (N, N))`.
+    """
+    return pictures.transpose(-3, -2).flip(-3, -2)
+
+
 @dataclass(frozen=True)
 class Mirror:
-    """The reflections of a task's observations, by name, and of its action."""
+    """How a task's observations, by name, and its action change: each of them undoes itself."""
 
-    obs: Mapping[str, Reflection]
+    obs: Mapping[str, Callable[[Tensor], Tensor]]
     action: Reflection
 
     def require(self, names: Iterable[str]) -> None:
@@ -48,11 +56,14 @@ class Mirror:
 
     def half(self, batch: Batch, generator: np.random.Generator) -> Batch:
         """`batch` with each window mirrored or not, by the toss of a coin."""
-        tossed = torch.from_numpy(generator.random((len(batch), 1, 1)) < 0.5)
+        tossed = torch.from_numpy(generator.random(len(batch)) < 0.5)
+
+        def some(values: Tensor, reflect: Callable[[Tensor], Tensor]) -> Tensor:
+            return torch.where(tossed.view(-1, *[1] * (values.ndim - 1)), reflect(values), values)
 
         def mirrored(obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return {name: torch.where(tossed, self.obs[name](value), value) for name, value in obs.items()}
+            return {name: some(value, self.obs[name]) for name, value in obs.items()}
 
-        action = torch.where(tossed, self.action(batch.action), batch.action)
+        action = some(batch.action, self.action)
         outcome = batch.outcome and dataclasses.replace(batch.outcome, obs=mirrored(batch.outcome.obs))
         return Batch(mirrored(batch.obs), action, batch.is_pad, batch.weight, outcome)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imitate.errors import ConfigError
-from imitate.symmetry import Mirror, Reflection
+from imitate.symmetry import Mirror, Reflection, across_the_diagonal
 from imitate.types import Batch, Outcome
 
 SWAP = Reflection(order=(1, 0), signs=(-1.0, -1.0), offsets=(5.0, 5.0))
@@ -46,6 +46,28 @@ def test_windows_are_mirrored_whole_or_not_at_all(seed: int) -> None:
     assert (seen.outcome.obs["state"] == after[:, None]).all()
     again = MIRROR.half(batch, np.random.default_rng(seed))
     assert torch.equal(again.action, seen.action)
+
+
+@given(st.integers(0, 7), st.integers(0, 7))
+def test_a_picture_shows_a_point_where_its_mirror_image_lies(x: int, y: int) -> None:
+    picture = torch.zeros(8, 8, 3, dtype=torch.uint8)
+    picture[y, x] = 255
+    mirrored = across_the_diagonal(picture)
+    assert mirrored.nonzero()[:, :2].unique(dim=0).tolist() == [[7 - x, 7 - y]]
+    assert torch.equal(across_the_diagonal(mirrored), picture)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_pictures_are_mirrored_with_what_else_is_seen(seed: int) -> None:
+    mirror = Mirror({"state": SWAP, "img": across_the_diagonal}, NEGATE)
+    pictures = torch.arange(30 * 2 * 4 * 4 * 3, dtype=torch.float32).view(30, 2, 4, 4, 3)
+    obs = {"state": torch.zeros(30, 2, 2), "img": pictures}
+    batch = Batch(obs, torch.ones(30, 4, 1), torch.zeros(30, 4, dtype=torch.bool), torch.ones(30))
+    seen = mirror.half(batch, np.random.default_rng(seed))
+    for i, action in enumerate(seen.action[:, 0, 0]):
+        wanted = pictures[i] if action > 0 else across_the_diagonal(pictures[i])
+        assert torch.equal(seen.obs["img"][i], wanted)
+        assert (seen.obs["state"][i] == (0.0 if action > 0 else 5.0)).all()
 
 
 def test_an_observation_without_reflection_is_named() -> None:

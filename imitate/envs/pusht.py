@@ -15,7 +15,7 @@ import numpy as np
 from imitate.alignment import Alignment
 from imitate.env import Env, Obs, clipped, spaces_of
 from imitate.errors import ConfigError, import_extra
-from imitate.symmetry import Mirror, Reflection
+from imitate.symmetry import Mirror, Reflection, across_the_diagonal
 from imitate.types import TWO_PI, ArraySpec, DataSpec
 
 Polygon = list[tuple[float, float]]
@@ -39,15 +39,18 @@ ACTION = ArraySpec(
 )
 
 # The target's axis of symmetry is a diagonal of the square table, x + y = 512 px: x becomes 512 - y.
+MIRRORED_POINT = Reflection(order=(1, 0), signs=(-1.0, -1.0), offsets=(TABLE_PX, TABLE_PX))
 MIRROR = Mirror(
     {
         "state": Reflection(
             order=(1, 0, 3, 2, 4),
             signs=(-1.0,) * 5,
             offsets=(TABLE_PX, TABLE_PX, TABLE_PX, TABLE_PX, TWO_PI / 4),
-        )
+        ),
+        "agent_pos": MIRRORED_POINT,
+        "img": across_the_diagonal,
     },
-    Reflection(order=(1, 0), signs=(-1.0, -1.0), offsets=(TABLE_PX, TABLE_PX)),
+    MIRRORED_POINT,
 )
 
 # People stopped short of the target by 7 px and 2° in the median; a push is the same anywhere on the table.

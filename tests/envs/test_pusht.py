@@ -65,6 +65,20 @@ def test_the_mirrored_episode_is_the_mirror_image_of_the_episode(env: PushT) -> 
         assert seen_reward == pytest.approx(reward, abs=0.03)
 
 
+def test_the_mirrored_scene_looks_like_the_mirror_image_of_its_picture() -> None:
+    env = PushTConfig(image=True, agent=True).build()
+    for seed in range(5):
+        state = env.reset(seed=seed)[0]["state"].astype(np.float64)
+        here, _ = env.restore(state)
+        there, _ = env.restore(MIRROR.obs["state"](torch.from_numpy(state)).numpy())
+        mirrored = {key: MIRROR.obs[key](torch.from_numpy(value)).numpy() for key, value in here.items()}
+        np.testing.assert_allclose(there["agent_pos"], mirrored["agent_pos"], atol=1e-3)
+        # Edges are drawn at whole pixels, so those may differ.
+        off = np.abs(there["img"].astype(float) - mirrored["img"])
+        unmirrored = np.abs(there["img"].astype(float) - here["img"])
+        assert off.mean() < 3 and off.mean() < 0.2 * unmirrored.mean(), (seed, off.mean(), unmirrored.mean())
+
+
 def test_the_moved_episode_is_the_episode_moved(env: PushT) -> None:
     rng = np.random.default_rng(0)
     start = np.array([220.0, 330.0, 250.0, 260.0, 0.9])
