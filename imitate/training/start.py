@@ -125,11 +125,15 @@ def simulator(env: EnvConfig, config: TrainConfig, progress: Progress) -> Evalua
 
 
 def described(policy: Policy, windows: int, episodes: int, held_out: int, config: TrainConfig) -> str:
-    """What is about to be trained on what, in one line."""
+    """What is about to be trained on what; it sees all that there is, where data.obs does not say less."""
     weights = sum(p.numel() for p in policy.parameters())
     dtype = torch.float32 if isinstance(policy, SelfTrainedPolicy) else config.autocast_dtype()
     precision = str(dtype).removeprefix("torch.")
+    sees = ", ".join(
+        f"{key} ({' × '.join(map(str, array.shape))})" for key, array in sorted(policy.spec.obs.items())
+    )
     return (
         f"training {type(policy).__name__} with {weights / 1e6:.1f} M weights on {windows} windows of "
-        f"{episodes} episodes ({held_out} held out), {config.torch_device()}, {precision}"
+        f"{episodes} episodes ({held_out} held out), {config.torch_device()}, {precision}; "
+        f"it sees {sees}"
     )

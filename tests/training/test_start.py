@@ -41,7 +41,7 @@ from imitate.training.learner import Learner
 from imitate.training.loop import train
 from imitate.training.optimizer import AdamWConfig
 from imitate.training.run import Run, RunFolder
-from imitate.training.start import start, teacher_of
+from imitate.training.start import described, start, teacher_of
 from imitate.types import ArraySpec, Batch, DataSpec, Episode
 
 POLICY = BehaviourCloningConfig(Horizons(2, 4, 2), width=32, layers=1)
@@ -295,3 +295,11 @@ def test_exploding_training_names_the_cause(demos: Path, tmp_path: Path) -> None
         TrainingError, match=r"at step \d+; its data, of episodes .* is finite: try a smaller"
     ):
         start(wild, tmp_path / "run")
+
+
+def test_it_is_told_what_a_policy_sees() -> None:
+    arrays = {"state": ArraySpec((3,)), "camera": ArraySpec((64, 80, 3), dtype="uint8")}
+    policy = POLICY.build(DataSpec(arrays, ArraySpec((1,))))
+    line = described(policy, 10, 2, 1, TrainConfig(device="cpu"))
+    assert "on 10 windows of 2 episodes (1 held out)" in line
+    assert line.endswith("; it sees camera (64 × 80 × 3), state (3)")
