@@ -77,6 +77,23 @@ PUSHT_IMAGE = Experiment(
     rollouts={"5 calls, 16 samples": ("policy.acting.alternatives=16", "rollout.execution.action_steps=6")},
     episodes=500,
 )
+# Pictures and the fingertip alone, in training too. One observation, since two take twice the time.
+PUSHT_IMAGE_ALONE = replace(
+    PUSHT_IMAGE,
+    train=(
+        "policy=truncated",
+        "policy.horizons.obs_steps=1",
+        "policy.observation.image.network=small",
+        "policy.observation.image.crop=1.0",
+        "policy.observation.noise=0.01",
+        "data.obs=[img,agent_pos]",
+        "data.mirror=true",
+        "train.batch_size=64",
+    ),
+    steps=10_000,
+    teacher="",
+    rollouts={"": ()},
+)
 # As long as PUSHT takes on one idle core. The widths are Diffusion Policy's, and a quarter of them; LeRobot's
 # own are twice as wide, and would get fewer steps yet.
 LEROBOT = {"minutes": 21, "batch_size": 64, "calls": 10, "batch": 50}
@@ -132,6 +149,7 @@ EXPERIMENTS = {
     "pusht": PUSHT,
     "pusht-truncated": PUSHT_TRUNCATED,
     "pusht-image": PUSHT_IMAGE,
+    "pusht-image-alone": PUSHT_IMAGE_ALONE,
     **PUSHT_LEROBOT,
     "adroit_door": DOOR,
     **{f"adroit_door-{name}": of(name, DOOR) for name in ("bc", "robomimic_bc", "robomimic_bc_rnn")},

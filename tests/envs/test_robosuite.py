@@ -341,12 +341,13 @@ def test_every_task_is_as_long_as_robomimic_plays_it_and_fixed_by_its_seed(task:
 def test_the_expert_demonstrates(task: str) -> None:
     env = built(task=task)
     env.reset(seed=0)
-    expert, ended, info = env.expert(), False, {"success": False}
+    expert, ended, info, steps = env.expert(), False, {"success": False}, 0
     while not ended:
         _, _, terminated, truncated, info = env.step(expert.act())
-        ended = terminated or truncated
+        ended, steps = terminated or truncated, steps + 1
     env.close()
     assert info["success"]
+    assert steps < 200, "it waits where its arm comes no nearer: who learns from it learns to wait"
 
 
 def test_a_controller_that_robosuite_breaks_off_with_is_answered_in_one_line() -> None:
