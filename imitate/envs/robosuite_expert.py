@@ -1,8 +1,7 @@
 """A scripted demonstrator of robosuite's Lift, Can and Square, which sees the simulator's poses.
 
-Every movement asks the controller OSC_POSE for the way that is left, at most what one action can ask for, so
-the hand slows down as it arrives; what is left near there is added up, so that it does arrive. Fingers close
-along the second axis of the hand.
+Every movement asks the controller OSC_POSE for more than the way that is left, at most what one action can
+ask for, so the hand slows down as it arrives. Fingers close along the second axis of the hand.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,9 +19,8 @@ ARRIVED_M = 0.008
 ALIGNED_RAD = 0.05
 PROGRESS_M, METRES_PER_RAD, STUCK_STEPS = 0.001, 0.1, 15
 """A movement that comes no nearer by PROGRESS_M in STUCK_STEPS ends: to wait would be to teach waiting."""
-NEAR_M = 0.06
-SAG_SHARE = 0.2
-"""Of each way left within NEAR_M, added up: an arm stops short of what it is asked for, by up to 4 cm."""
+GAIN = 2.5
+"""Of the way that is asked for over that which is left: an arm stops short of it, by up to 4 cm."""
 ABOVE_M = 0.08
 CARRY_M = 0.15
 Point = Callable[[], np.ndarray]
@@ -80,7 +78,7 @@ class _Hand:
         self, grip: float, way: Point, turn: Callable[[], float] = lambda: 0.0, tolerance: float = ARRIVED_M
     ) -> Plan:
         """Go until the way that is left (3,) m and the turn about the vertical (rad) are small, or stuck."""
-        sag, best, since = np.zeros(3), np.inf, 0
+        best, since = np.inf, 0
         while since < STUCK_STEPS:
             left, angle = way(), turn()
             distance = float(np.linalg.norm(left))
@@ -88,8 +86,7 @@ class _Hand:
                 return
             to_do = distance + METRES_PER_RAD * abs(angle)
             best, since = (to_do, 0) if to_do < best - PROGRESS_M else (best, since + 1)
-            sag += SAG_SHARE * np.where(np.abs(left) < NEAR_M, left, 0.0)
-            yield self._action(left + sag, angle, grip)
+            yield self._action(GAIN * left, angle, grip)
 
     def _action(self, way: np.ndarray, angle: float, grip: float) -> np.ndarray:
         turn = np.cross(self.axes[:, 2], (0.0, 0.0, -1.0))
