@@ -209,6 +209,15 @@ def test_the_test_script_passes_its_arguments_on(ready: Path, tools: Path) -> No
     assert run(ready, "test", "tests/no_such_file.py", path=tools).returncode == 4
 
 
+def test_what_is_compiled_is_kept_for_the_next_command(ready: Path, tools: Path) -> None:
+    (ready / "module.py").touch()
+    importing = '. "$(dirname "$0")/environment.sh"; cd "$ROOT"; "$PYTHON" -c "import module"'
+    executable(ready / "scripts/importing", importing)
+    done = run(ready, "importing", path=tools, PYTHONDONTWRITEBYTECODE="1")
+    assert done.returncode == 0, done.stderr
+    assert list(ready.glob("__pycache__/module.*"))
+
+
 def test_an_earlier_result_outlives_a_quickstart_that_fails(ready: Path, tools: Path) -> None:
     executable(ready / ".venv/bin/imitate", "mkdir -p runs/quickstart; exit 2")
     page = ready / "runs/quickstart/index.html"
