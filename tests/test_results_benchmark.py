@@ -59,8 +59,10 @@ def test_a_group_has_its_mean(tmp_path: Path) -> None:
         (folder / "rollout-from100000-all/rollout.json").write_text(json.dumps({"episodes": episodes}))
     rows = tmp_path / "rows.json"
     words = ["--only", "metaworld-reach-v3-10,metaworld-pus[h]-v3-10", "--seeds", "1", "--out", str(tmp_path)]
-    done = run(*words, "--json", str(rows))
+    picture = tmp_path / "tasks.png"
+    done = run(*words, "--json", str(rows), "--plot", str(picture))
     assert done.returncode == 0, done.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")
     *tasks, mean = json.loads(rows.read_text())
     assert {row["name"]: row["value"] for row in tasks} == {
         "metaworld-reach-v3-10": 0.75,
