@@ -8,15 +8,17 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from dying_line import DyingLineConfig
 from line_env import SPEC, LineConfig
 from line_policy import LinePolicy
 
 from imitate.envs.point_obstacle import PointObstacleConfig
-from imitate.errors import ConfigError, EnvError, SpecError
+from imitate.errors import ConfigError, EnvError, MissingExtraError, SpecError
 from imitate.execution import ExecutionConfig, require_rest
 from imitate.history import PLAN
 from imitate.policies.bc import BehaviourCloningConfig
@@ -151,6 +153,15 @@ def test_a_failing_environment_names_seed_and_reason(workers: int) -> None:
     env = LineConfig(trouble="raise", trouble_seed=SEEDS[5])
     with pytest.raises(EnvError, match=rf"LineEnv failed in the episode of seed {SEEDS[5]}.*the belt is off"):
         rollout(LinePolicy(SPEC), env, SEEDS, workers=workers, batch=4)
+
+
+def test_workers_that_fail_later_have_nothing_to_add(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    env = DyingLineConfig(graves=str(tmp_path), how="absent")
+    with pytest.raises(MissingExtraError, match="line is not installed"):
+        rollout(LinePolicy(SPEC), env, SEEDS, workers=3)
+    assert capfd.readouterr().err == ""
 
 
 def test_an_environment_that_never_ends_is_stopped() -> None:

@@ -50,9 +50,10 @@ def _start(
     process = context.Process(target=_work, args=(theirs, recipe, seed, skip, number, workers), daemon=True)
     process.start()
     theirs.close()
+    # Ended before its pipe is closed, of which it would complain.
+    stack.callback(ours.close)
     stack.callback(process.join)
     stack.callback(process.terminate)
-    stack.callback(ours.close)
     return ours
 
 

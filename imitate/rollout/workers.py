@@ -8,8 +8,8 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -164,17 +164,23 @@ def _serve(pipe: Connection, order: HostOrder) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
+    # Of the pipe: the parent closed it, or is gone.
+    with suppress(EOFError, ConnectionError), closing(_answers(pipe, order)) as answers:
+        for answer in answers:
+            pipe.send(answer)
+
+
+def _answers(pipe: Connection, order: HostOrder) -> Generator[Any]:
+    """What the parent is told; an error is the last."""
     try:
         with closing(EnvHost(order)) as host:
-            pipe.send(host.facts)
+            yield host.facts
             for lane in LANES:
-                pipe.send(host.start(lane))
+                yield host.start(lane)
             while True:
-                pipe.send(host.advance(pipe.recv()))
-    except (EOFError, BrokenPipeError):
-        return  # the parent closed the pipe, or is gone
+                yield host.advance(pipe.recv())
     except Exception as error:
-        pipe.send(_portable(error))
+        yield _portable(error)
 
 
 def _portable(error: Exception) -> ImitateError:

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 from line_env import LineConfig, LineEnv
 
+from imitate.errors import MissingExtraError
+
 
 @dataclass(frozen=True)
 class DyingLineConfig(LineConfig):
     """In the second step of `trouble_seed` as many processes die as `times`, each with a file in `graves`.
 
     how: die, stop (as a machine that hangs), wait (for as long as a test takes), or slow: every step of every
-    episode takes 50 ms, and nothing dies.
+    episode takes 50 ms, and nothing dies. absent: it cannot be built, which all processes but the first find
+    out half a second later.
     """
 
     graves: str = ""
@@ -23,7 +26,16 @@ class DyingLineConfig(LineConfig):
     how: str = "die"
 
     def build(self) -> "DyingLine":
+        if self.how == "absent":
+            self._fail()
         return DyingLine(self)
+
+    def _fail(self) -> None:
+        first = Path(self.graves) / "first"
+        if first.exists():
+            time.sleep(0.5)
+        first.touch()
+        raise MissingExtraError("line is not installed")
 
 
 class DyingLine(LineEnv):
