@@ -2,11 +2,14 @@
 
 import statistics
 from collections.abc import Iterator
+from itertools import pairwise
 
 from markdown_table import Row, between, by_seed, markdown
 from record import measured_on
 
 from imitate.evaluation.statistics import mean_interval
+
+MEAN = "mean over"
 
 
 def means(rows: list[Row]) -> Iterator[Row]:
@@ -19,8 +22,8 @@ def means(rows: list[Row]) -> Iterator[Row]:
         rates, scores = ([row[key] for row in members] for key in ("value", "score"))
         yield {
             **members[0],
-            "name": f"Meta-World, mean over {len(members)} tasks, {column}",
-            "cell": (f"mean over {len(members)} tasks", column),
+            "name": f"Meta-World, {MEAN} {len(members)} tasks, {column}",
+            "cell": (f"{MEAN} {len(members)} tasks", column),
             "value": round(statistics.mean(rates), 3),
             "interval": [round(bound, 3) for bound in mean_interval(rates)],
             # Of seeds that all tasks have.
@@ -58,7 +61,22 @@ def of_many_tasks(rows: list[Row]) -> str:
     found = {tuple(row["cell"]): f"{row['value']:.2f} {between(row['interval'])}" for row in rows}
     tasks = dict.fromkeys(task for task, _ in found)
     lines = [[task, *(found.get((task, column), "") for column in columns(rows))] for task in tasks]
-    return markdown(["task", *columns(rows)], lines)
+    return "\n".join([markdown(["task", *columns(rows)], lines), *gains(rows)])
+
+
+def gains(rows: list[Row]) -> Iterator[str]:
+    """By how much each column is ahead of the one before it: the mean over the tasks that both have."""
+    found = {tuple(row["cell"]): row["value"] for row in rows if not row["cell"][0].startswith(MEAN)}
+    tasks = dict.fromkeys(task for task, _ in found)
+    for before, after in pairwise(columns(rows)):
+        both = [task for task in tasks if (task, before) in found and (task, after) in found]
+        ahead = [found[task, after] - found[task, before] for task in both]
+        if len(ahead) > 1:
+            low, high = mean_interval(ahead)
+            yield (
+                f"{after} ahead of {before}: {statistics.mean(ahead):+.3f} [{low:+.3f}, {high:+.3f}], "
+                f"paired by {len(ahead)} tasks"
+            )
 
 
 def columns(rows: list[Row]) -> list[str]:
